@@ -1,0 +1,21 @@
+//! The only source of time: everything else asks here, so that tests can drive it.
+//!
+//! Inside a runtime whose time is paused ([`tokio::time::pause`]) the monotonic clock is the
+//! runtime's virtual one.
+
+use std::time::SystemTime;
+
+/// A reading of the monotonic clock.
+pub type Instant = tokio::time::Instant;
+
+/// Returns the monotonic time.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Returns the wall-clock time, for stamps and names; never for measuring.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
+pub fn wall() -> SystemTime {
+    SystemTime::now()
+}
