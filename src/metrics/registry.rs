@@ -53,7 +53,7 @@ pub struct Registry {}
 impl Registry {
     /// Returns the built-in metrics.
     pub fn new() -> Self {
-        unimplemented!()
+        Self {}
     }
 
     /// Declares a metric, or finds it if it was declared alike.
@@ -66,12 +66,12 @@ impl Registry {
         _kind: Kind,
         _unit: Unit,
     ) -> Result<MetricId, MetricError> {
-        unimplemented!()
+        Ok(MetricId(0))
     }
 
     /// Returns the metric of a name.
     pub fn find(&self, _name: &str) -> Option<MetricId> {
-        unimplemented!()
+        None
     }
 
     /// Returns what a metric is.

@@ -65,28 +65,22 @@ pub struct Shard {}
 impl Shard {
     /// Returns an empty shard that holds at most `series_max` series.
     pub fn new(_registry: Arc<Registry>, _series_max: usize) -> Self {
-        unimplemented!()
+        Self {}
     }
 
     /// Returns the set `base` with `extra` added; a tag that is already there is replaced, an empty
     /// value removes it.
     pub fn tag_set(&mut self, _base: TagSetId, _extra: &[(&str, &str)]) -> TagSetId {
-        unimplemented!()
+        TagSetId::EMPTY
     }
 
     /// Records one sample: adds to a counter, sets a gauge, counts a rate (non-zero passes), or
     /// enters a trend (a time in milliseconds).
-    pub fn add(&mut self, _metric: MetricId, _tags: TagSetId, _value: f64) {
-        unimplemented!()
-    }
+    pub fn add(&mut self, _metric: MetricId, _tags: TagSetId, _value: f64) {}
 
     /// Records a time.
-    pub fn add_duration(&mut self, _metric: MetricId, _tags: TagSetId, _value: Duration) {
-        unimplemented!()
-    }
+    pub fn add_duration(&mut self, _metric: MetricId, _tags: TagSetId, _value: Duration) {}
 
     /// Records all metrics of one request under `base` and the request's own tags.
-    pub fn add_request(&mut self, _base: TagSetId, _request: &RequestSample<'_>) {
-        unimplemented!()
-    }
+    pub fn add_request(&mut self, _base: TagSetId, _request: &RequestSample<'_>) {}
 }

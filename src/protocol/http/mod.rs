@@ -91,7 +91,7 @@ pub struct HttpClient {}
 impl HttpClient {
     /// Returns a client without connections.
     pub fn new(_network: Rc<Network>, _plan: Rc<HttpPlan>) -> Self {
-        unimplemented!()
+        Self {}
     }
 
     /// Sends a request and follows its redirects. Never fails: what went wrong is in the answer.

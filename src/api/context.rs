@@ -1,0 +1,428 @@
+//! What operations act on: the VU that calls, its scenario, its worker.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
+use tokio::sync::Notify;
+
+use crate::clock::{self, Instant};
+use crate::metrics::{Registry, Shard, TagSetId};
+use crate::plan::{Curve, HttpPlan, Plan};
+use crate::protocol::{CookieJar, HttpClient, Network};
+
+/// What the VUs of one worker share. Nothing in it is shared with another worker but `status`.
+pub struct WorkerContext {
+    /// The test.
+    pub plan: Arc<Plan>,
+    /// How requests are made: the plan's part, without its atomic count.
+    pub http: Rc<HttpPlan>,
+    /// The metrics. Open for declarations only while the script is loaded for the first time.
+    pub registry: RefCell<Registry>,
+    /// Whether metrics may be declared.
+    pub declaring: Cell<bool>,
+    /// The worker's metrics.
+    pub shard: RefCell<Shard>,
+    /// DNS cache and TLS.
+    pub network: Rc<Network>,
+    /// Takes events on their way to the controller.
+    pub events: Box<dyn Fn(Event)>,
+    /// Facts of the whole test.
+    pub status: Arc<TestStatus>,
+}
+
+/// Facts of the whole test that scripts may ask for, counted by all workers. Relaxed counters,
+/// touched once per iteration at most.
+#[derive(Debug, Default)]
+pub struct TestStatus {
+    /// Iterations that ended.
+    pub iterations_completed: AtomicU64,
+    /// Iterations that were cut off.
+    pub iterations_interrupted: AtomicU64,
+    /// VUs that run an iteration.
+    pub vus_active: AtomicU64,
+    /// VUs that exist.
+    pub vus_initialized: AtomicU64,
+    /// When the scenarios began, in microseconds after [`TestStatus::zero`], plus 1; 0: not yet.
+    began_us: AtomicU64,
+    /// The origin of times.
+    zero: std::sync::OnceLock<Instant>,
+}
+
+impl TestStatus {
+    /// Notes that the scenarios begin.
+    pub fn begin(&self, at: Instant) {
+        let zero = *self.zero.get_or_init(|| at);
+        let micros = at.duration_since(zero).as_micros() as u64;
+        self.began_us.store(micros + 1, Ordering::Relaxed);
+    }
+
+    /// Returns the time since the scenarios began, in seconds; 0 before.
+    pub fn elapsed_seconds(&self) -> f64 {
+        match (self.zero.get(), self.began_us.load(Ordering::Relaxed)) {
+            (Some(zero), began @ 1..) => {
+                clock::now().duration_since(*zero).as_secs_f64() - (began - 1) as f64 / 1e6
+            }
+            _ => 0.0,
+        }
+    }
+}
+
+/// What a worker tells the controller besides figures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A script's log line.
+    Log {
+        /// How grave it is.
+        level: LogLevel,
+        /// What it says.
+        message: String,
+        /// The VU, from 1; 0 outside VUs.
+        vu: u64,
+        /// The VU's iteration, from 0.
+        iteration: u64,
+        /// The scenario; empty outside.
+        scenario: String,
+    },
+    /// What `--http-debug` shows.
+    Debug(String),
+    /// Advice about how the test is run, once each.
+    Warning(String),
+    /// `kt.abort(message)`.
+    Abort(String),
+    /// `kt.mark_failed(message)`.
+    MarkFailed(String),
+}
+
+/// How grave a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Shown with `--verbose`.
+    Debug,
+    /// Shown.
+    Info,
+    /// Shown.
+    Warn,
+    /// Shown.
+    Error,
+}
+
+impl LogLevel {
+    /// Returns its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What a script is being run for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Its top level: metrics are declared, modules loaded; nothing may wait.
+    Load,
+    /// `setup`.
+    Setup,
+    /// `vu_setup`.
+    VuSetup,
+    /// The scenario's function.
+    Iteration,
+    /// `vu_teardown`.
+    VuTeardown,
+    /// `teardown`.
+    Teardown,
+    /// `summary`.
+    Summary,
+}
+
+/// Facts of the scenario that a VU serves.
+#[derive(Debug)]
+pub struct ScenarioContext {
+    /// Its name.
+    pub name: String,
+    /// Its executor's name.
+    pub executor: &'static str,
+    /// The test's `env` with the scenario's over it.
+    pub env: BTreeMap<String, String>,
+    /// Its tags, with `scenario` and the test's.
+    pub tags: TagSetId,
+    /// When it started, on the monotonic clock.
+    pub started: Cell<Option<Instant>>,
+    /// When it started, in milliseconds since 1970.
+    pub started_ms: Cell<f64>,
+    /// Its regular length in seconds; 0 if it has none.
+    pub duration_seconds: f64,
+    /// Its curve, for the stage's index.
+    pub curve: Option<Curve>,
+    /// How many iterations it will run, where it is known (for progress).
+    pub iterations_planned: Option<u64>,
+    /// Iterations that ended on this worker.
+    pub iterations_ended: Cell<u64>,
+}
+
+/// Facts of the iteration that runs.
+#[derive(Debug, Default)]
+pub struct IterationFacts {
+    /// Number in its VU, from 0.
+    pub in_vu: Cell<u64>,
+    /// Number in its VU and scenario, from 0.
+    pub in_scenario: Cell<u64>,
+    /// Number in the scenario over all workers, from 0, unique.
+    pub in_test: Cell<u64>,
+    /// When it started.
+    pub started: Cell<Option<Instant>>,
+}
+
+/// Why script code must end now, checked wherever a script can be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stop {
+    /// The iteration was cut off: the scenario's graceful stop ran out, or the test was stopped.
+    Cut,
+    /// The script itself ended the test: `kt.abort`.
+    Abort,
+}
+
+/// Ends a VU's iteration from outside: waits end at once, and script code at the next check.
+#[derive(Debug, Default)]
+pub struct Interrupt {
+    stop: Cell<Option<Stop>>,
+    waiters: Notify,
+}
+
+impl Interrupt {
+    /// Ends what runs.
+    pub fn stop(&self, why: Stop) {
+        if self.stop.get().is_none() {
+            self.stop.set(Some(why));
+        }
+        self.waiters.notify_waiters();
+    }
+
+    /// Returns why what runs must end, if it must.
+    pub fn why(&self) -> Option<Stop> {
+        self.stop.get()
+    }
+
+    /// Lets the VU run again.
+    pub fn reset(&self) {
+        self.stop.set(None);
+    }
+
+    /// Waits until what runs must end.
+    pub async fn stopped(&self) {
+        loop {
+            let notified = self.waiters.notified();
+            if self.stop.get().is_some() {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// What operations act on: one VU.
+pub struct VuContext {
+    /// Its worker.
+    pub worker: Rc<WorkerContext>,
+    /// Its number in the test, from 1; 0 for set-up, tear-down and loading.
+    pub id: u64,
+    /// Its number in its worker, from 1.
+    pub id_in_worker: u64,
+    /// What it runs for.
+    pub phase: Cell<Phase>,
+    /// Its scenario; `None` while loading, in set-up and in tear-down.
+    pub scenario: RefCell<Option<Rc<ScenarioContext>>>,
+    /// Its iteration.
+    pub iteration: IterationFacts,
+    /// Its connections.
+    pub http: HttpClient,
+    /// Its cookies.
+    pub cookies: Rc<RefCell<CookieJar>>,
+    /// Its random numbers: seeded by the test's seed, the VU and the iteration, so that a run repeats.
+    pub random: RefCell<Xoshiro256PlusPlus>,
+    /// Ends its iteration from outside.
+    pub interrupt: Rc<Interrupt>,
+    /// Tags that the script set on its VU: `kt.vu.tags.name = value`.
+    tags: RefCell<BTreeMap<String, String>>,
+    /// The groups that it is in, joined by `::` with one before each: `::checkout::pay`.
+    group: RefCell<String>,
+    /// Interned: the scenario's tags, the VU's and `group`.
+    tag_set: Cell<TagSetId>,
+}
+
+impl VuContext {
+    /// Returns a VU of a worker, for loading; [`VuContext::enter`] gives it a scenario.
+    pub fn new(worker: Rc<WorkerContext>, id: u64, id_in_worker: u64) -> Rc<Self> {
+        let http = HttpClient::new(Rc::clone(&worker.network), Rc::clone(&worker.http));
+        let seed = worker.plan.seed;
+        Rc::new(Self {
+            worker,
+            id,
+            id_in_worker,
+            phase: Cell::new(Phase::Load),
+            scenario: RefCell::new(None),
+            iteration: IterationFacts::default(),
+            http,
+            cookies: Rc::default(),
+            random: RefCell::new(random_for(seed, id, u64::MAX)),
+            interrupt: Rc::default(),
+            tags: RefCell::default(),
+            group: RefCell::default(),
+            tag_set: Cell::new(TagSetId::EMPTY),
+        })
+    }
+
+    /// Puts the VU into a scenario.
+    pub fn enter(&self, scenario: Rc<ScenarioContext>) {
+        *self.scenario.borrow_mut() = Some(scenario);
+        self.tags.borrow_mut().clear();
+        self.group.borrow_mut().clear();
+        self.iteration.in_scenario.set(0);
+        self.retag();
+    }
+
+    /// Begins a phase outside scenarios: set-up or tear-down, with the tag `phase`.
+    pub fn enter_phase(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.group.borrow_mut().clear();
+        self.retag();
+    }
+
+    /// Begins an iteration: number `in_test` of the scenario.
+    pub fn begin_iteration(&self, in_test: u64, started: Instant) {
+        self.phase.set(Phase::Iteration);
+        self.iteration.in_test.set(in_test);
+        self.iteration.started.set(Some(started));
+        if !self.worker.http.no_cookies_reset {
+            let mut cookies = self.cookies.borrow_mut();
+            if !cookies.is_empty() {
+                cookies.clear(None);
+            }
+        }
+        if !self.group.borrow().is_empty() {
+            // The last iteration ended inside a group, by an error or a cut.
+            self.group.borrow_mut().clear();
+            self.retag();
+        }
+        *self.random.borrow_mut() =
+            random_for(self.worker.plan.seed, self.id, self.iteration.in_vu.get());
+    }
+
+    /// Ends the iteration's numbers.
+    pub fn end_iteration(&self) {
+        self.iteration.in_vu.set(self.iteration.in_vu.get() + 1);
+        self.iteration.in_scenario.set(self.iteration.in_scenario.get() + 1);
+        if self.worker.http.no_vu_connection_reuse {
+            self.http.close_idle();
+        }
+    }
+
+    /// Returns the tags of samples: the test's, the scenario's, the VU's and `group`.
+    pub fn tag_set(&self) -> TagSetId {
+        self.tag_set.get()
+    }
+
+    /// Returns the tags of samples with more.
+    pub fn tag_set_with(&self, extra: &[(String, String)]) -> TagSetId {
+        if extra.is_empty() {
+            return self.tag_set.get();
+        }
+        let extra: Vec<(&str, &str)> =
+            extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.worker.shard.borrow_mut().tag_set(self.tag_set.get(), &extra)
+    }
+
+    /// Returns a tag that the script set on its VU.
+    pub fn tag(&self, name: &str) -> Option<String> {
+        self.tags.borrow().get(name).cloned()
+    }
+
+    /// Returns all tags that the script set on its VU.
+    pub fn tags(&self) -> Vec<(String, String)> {
+        self.tags.borrow().iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// Sets a tag on the VU until it changes scenarios; empty removes it.
+    pub fn set_tag(&self, name: &str, value: String) {
+        if value.is_empty() {
+            self.tags.borrow_mut().remove(name);
+        } else {
+            self.tags.borrow_mut().insert(name.to_owned(), value);
+        }
+        self.retag();
+    }
+
+    /// Enters a group and returns the path to go back to with [`VuContext::leave_group`].
+    pub fn enter_group(&self, name: &str) -> String {
+        let outer = self.group.borrow().clone();
+        *self.group.borrow_mut() = format!("{outer}::{name}");
+        self.retag();
+        outer
+    }
+
+    /// Goes back to an outer group.
+    pub fn leave_group(&self, outer: String) {
+        *self.group.borrow_mut() = outer;
+        self.retag();
+    }
+
+    /// Returns the path of the group that the VU is in: `::checkout::pay`.
+    pub fn group(&self) -> String {
+        self.group.borrow().clone()
+    }
+
+    /// Looks a name up in the scenario's `env` over the test's.
+    pub fn env(&self, name: &str) -> Option<String> {
+        match &*self.scenario.borrow() {
+            Some(scenario) => scenario.env.get(name).cloned(),
+            None => self.worker.plan.env.get(name).cloned(),
+        }
+    }
+
+    /// Sends a log line on its way.
+    pub fn log(&self, level: LogLevel, message: String) {
+        let scenario = self.scenario.borrow().as_ref().map_or(String::new(), |s| s.name.clone());
+        (self.worker.events)(Event::Log {
+            level,
+            message,
+            vu: self.id,
+            iteration: self.iteration.in_vu.get(),
+            scenario,
+        });
+    }
+
+    fn retag(&self) {
+        let base = self.scenario.borrow().as_ref().map_or(TagSetId::EMPTY, |s| s.tags);
+        let tags = self.tags.borrow();
+        let group = self.group.borrow();
+        let mut extra: Vec<(&str, &str)> =
+            tags.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        extra.push(("group", &group));
+        let plan = Arc::clone(&self.worker.plan);
+        match self.phase.get() {
+            Phase::Setup => extra.push(("phase", "setup")),
+            Phase::Teardown => extra.push(("phase", "teardown")),
+            _ => {}
+        }
+        if self.scenario.borrow().is_none() {
+            extra.extend(plan.tags.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        }
+        self.tag_set.set(self.worker.shard.borrow_mut().tag_set(base, &extra));
+    }
+}
+
+/// Returns the random numbers of one iteration: a function of seed, VU and iteration alone.
+fn random_for(seed: u64, vu: u64, iteration: u64) -> Xoshiro256PlusPlus {
+    // SplitMix64's odd constants keep neighbouring VUs and iterations apart; seed_from_u64 mixes.
+    Xoshiro256PlusPlus::seed_from_u64(
+        seed ^ vu.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            ^ iteration.wrapping_mul(0xBF58_476D_1CE4_E5B9),
+    )
+}

@@ -1,0 +1,128 @@
+//! Tables of what can be called: modules, functions, objects and their methods.
+
+use std::pin::Pin;
+use std::rc::Rc;
+
+use super::{ApiError, Args, Value, VuContext};
+
+/// A module that scripts load as `@kingtide/NAME` or `kingtide/NAME` (`kingtide` itself: `""`).
+#[derive(Debug, Clone, Copy)]
+pub struct Module {
+    /// Its name; empty for `kingtide`.
+    pub name: &'static str,
+    /// What it offers to call.
+    pub functions: &'static [Function],
+    /// What it offers to read.
+    pub constants: &'static [Constant],
+}
+
+/// A function of a module.
+#[derive(Debug, Clone, Copy)]
+pub struct Function {
+    /// Its name; `log.info` lies in the table `log` of the module.
+    pub name: &'static str,
+    /// Its parameters' names in order; a `?` at the end marks one that may be missing, `...` any
+    /// number of further ones.
+    pub params: &'static [&'static str],
+    /// What it does.
+    pub run: Run,
+}
+
+/// How a function runs.
+#[derive(Debug, Clone, Copy)]
+pub enum Run {
+    /// At once.
+    Now(fn(&Rc<VuContext>, Args) -> Result<Value, ApiError>),
+    /// It may wait; to the script it looks like a blocking call.
+    Wait(fn(&Rc<VuContext>, Args) -> Result<Wait, ApiError>),
+    /// It takes callbacks, so each language's adapter writes it over native parts.
+    Script,
+}
+
+/// What a waiting call waits for. Dropping it cancels the operation.
+pub type Wait = Pin<Box<dyn Future<Output = Result<Value, ApiError>>>>;
+
+/// A value of a module. It is asked for once per worker, before any VU, so it must not depend on
+/// one; an [`Object`] finds its VU when it is used.
+#[derive(Debug, Clone, Copy)]
+pub struct Constant {
+    /// Its name.
+    pub name: &'static str,
+    /// Makes it.
+    pub value: fn() -> Value,
+}
+
+/// A method of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Method {
+    /// Its name.
+    pub name: &'static str,
+    /// Its parameters' names, as in [`Function::params`].
+    pub params: &'static [&'static str],
+    /// Whether calls may answer [`Answer::Wait`]. If not, they must answer [`Answer::Now`].
+    pub waits: bool,
+}
+
+/// What a method answers.
+pub enum Answer {
+    /// A value.
+    Now(Value),
+    /// Something to wait for.
+    Wait(Wait),
+}
+
+/// A native thing that a script holds by handle.
+///
+/// It lives as long as the script keeps it, in one VU, on one thread.
+pub trait Object: 'static {
+    /// Returns what it is, for messages: `response`.
+    fn type_name(&self) -> &'static str;
+
+    /// Returns a field, or `None` if it has no such field (which is an error in the script that
+    /// names the nearest of [`Object::fields`]).
+    fn get(&self, vu: &Rc<VuContext>, field: &str) -> Result<Option<Value>, ApiError>;
+
+    /// Sets a field.
+    ///
+    /// # Errors
+    /// If it cannot be set, which is the default.
+    fn set(&self, _vu: &Rc<VuContext>, field: &str, _value: Value) -> Result<(), ApiError> {
+        Err(ApiError::usage(format!("{}.{field} cannot be set", self.type_name())))
+    }
+
+    /// Returns the names of its fields, for messages and documentation.
+    fn fields(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Returns its methods.
+    fn methods(&self) -> &'static [Method] {
+        &[]
+    }
+
+    /// Calls a method of [`Object::methods`].
+    fn call(
+        self: Rc<Self>,
+        vu: &Rc<VuContext>,
+        method: &'static Method,
+        args: Args,
+    ) -> Result<Answer, ApiError>;
+
+    /// Returns what iterating over it yields, if it can be iterated: names and values.
+    fn entries(&self, _vu: &Rc<VuContext>) -> Option<Vec<(String, Value)>> {
+        None
+    }
+
+    /// Returns the bytes that it holds outside the script's own memory, to be counted to its VU.
+    fn held_bytes(&self) -> usize {
+        0
+    }
+
+    /// Returns it as text, for logs.
+    fn describe(&self) -> String {
+        format!("<{}>", self.type_name())
+    }
+
+    /// Returns itself for downcasts.
+    fn as_any(&self) -> &dyn std::any::Any;
+}

@@ -1,0 +1,173 @@
+//! Script files: which language, what a `require` or `import` means, and what may be read.
+//!
+//! Nothing outside the script's folder and the `--include` folders can be loaded, by whatever path
+//! or symbolic link.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A script's language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// `.luau`, `.lua`
+    Luau,
+    /// `.rhai`
+    Rhai,
+}
+
+/// A file that cannot be loaded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SourceError(pub String);
+
+/// A script's sources: the entry file, read once, and where its modules may lie.
+#[derive(Debug, Clone)]
+pub struct Program {
+    entry: PathBuf,
+    language: Language,
+    /// Folders that modules may come from, resolved, the script's own first.
+    roots: Vec<PathBuf>,
+    /// The entry's text.
+    text: String,
+}
+
+/// A module's file, found and read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleSource {
+    /// Its resolved path: the key under which it is loaded once per VU.
+    pub path: PathBuf,
+    /// Its name in messages: relative to the folder it was found in.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl Program {
+    /// Reads an entry script.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not UTF-8, or its language is not known by its extension.
+    pub fn load(entry: &Path, include: &[PathBuf]) -> Result<Self, SourceError> {
+        let language = language_of(entry)?;
+        let text = read(entry)?;
+        let resolved = entry
+            .canonicalize()
+            .map_err(|error| SourceError(format!("cannot resolve {}: {error}", entry.display())))?;
+        let folder = resolved.parent().map(Path::to_path_buf).unwrap_or_default();
+        let mut roots = vec![folder];
+        for path in include {
+            roots.push(path.canonicalize().map_err(|error| {
+                SourceError(format!("cannot include {}: {error}", path.display()))
+            })?);
+        }
+        Ok(Self { entry: resolved, language, roots, text })
+    }
+
+    /// Returns a program from text, for tests; modules lie in `folder`.
+    pub fn from_text(name: &str, text: &str, folder: &Path) -> Result<Self, SourceError> {
+        let language = language_of(Path::new(name))?;
+        let roots = folder.canonicalize().into_iter().collect();
+        Ok(Self { entry: folder.join(name), language, roots, text: text.to_owned() })
+    }
+
+    /// Returns the language.
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
+    /// Returns the entry's name in messages.
+    pub fn name(&self) -> String {
+        self.entry.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
+    /// Returns the entry's text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the entry's path.
+    pub fn path(&self) -> &Path {
+        &self.entry
+    }
+
+    /// Finds and reads the module that `request` (`./helpers`, `../lib/x`, `helpers`) names in the
+    /// file at `from` (a path of this program or of a [`ModuleSource`]).
+    ///
+    /// # Errors
+    /// If there is no such file, or it lies outside the allowed folders.
+    pub fn module(&self, from: &Path, request: &str) -> Result<ModuleSource, SourceError> {
+        let folder = from.parent().unwrap_or(Path::new(""));
+        let extensions: &[&str] = match self.language {
+            Language::Luau => &["luau", "lua"],
+            Language::Rhai => &["rhai"],
+        };
+        let mut places: Vec<PathBuf> = vec![folder.to_path_buf()];
+        if !request.starts_with('.') {
+            places.extend(self.roots.iter().cloned());
+        }
+        for place in &places {
+            let base = place.join(request);
+            let mut candidates = vec![base.clone()];
+            for extension in extensions {
+                let mut name = base.clone().into_os_string();
+                name.push(format!(".{extension}"));
+                candidates.push(PathBuf::from(name));
+                candidates.push(base.join(format!("init.{extension}")));
+            }
+            for candidate in candidates {
+                let Ok(path) = candidate.canonicalize() else { continue };
+                if !path.is_file() {
+                    continue;
+                }
+                let Some(root) = self.roots.iter().find(|root| path.starts_with(root)) else {
+                    return Err(SourceError(format!(
+                        "cannot load \"{request}\": it lies outside the script's folder; \
+                         allow its folder with --include DIR"
+                    )));
+                };
+                let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+                let text = read(&path)?;
+                return Ok(ModuleSource { path, name, text });
+            }
+        }
+        if request.split(['/', '\\']).any(|part| part == "..") || Path::new(request).is_absolute() {
+            return Err(SourceError(format!(
+                "cannot load \"{request}\": only files in the script's folder can be loaded; \
+                 allow another folder with --include DIR"
+            )));
+        }
+        Err(SourceError(format!(
+            "cannot find module \"{request}\" beside {} (looked for {})",
+            from.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()),
+            extensions.iter().map(|e| format!("{request}.{e}")).collect::<Vec<_>>().join(", "),
+        )))
+    }
+}
+
+/// The modules that are written in a script language and shipped inside the binary.
+pub fn embedded(_language: Language) -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::new()
+}
+
+fn language_of(path: &Path) -> Result<Language, SourceError> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("luau" | "lua") => Ok(Language::Luau),
+        Some("rhai") => Ok(Language::Rhai),
+        Some("js" | "ts" | "mjs" | "cjs") => Err(SourceError(format!(
+            "{} is a k6 script; convert it first: kingtide port {}",
+            path.display(),
+            path.display()
+        ))),
+        _ => Err(SourceError(format!(
+            "cannot tell the language of {}: scripts end in .luau, .lua or .rhai",
+            path.display()
+        ))),
+    }
+}
+
+fn read(path: &Path) -> Result<String, SourceError> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| SourceError(format!("cannot read {}: {error}", path.display())))?;
+    String::from_utf8(bytes)
+        .map_err(|_| SourceError(format!("{} is not UTF-8 text", path.display())))
+}
