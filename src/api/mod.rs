@@ -18,7 +18,11 @@ mod args;
 mod context;
 mod error;
 mod function;
+mod kingtide;
 mod value;
 
 /// Every native module, in the order of documentation.
-pub const MODULES: &[Module] = &[];
+pub const MODULES: &[Module] = &[kingtide::MODULE];
+
+/// Every method that an [`Object`] may have, for languages that bind methods by name.
+pub const METHOD_TABLES: &[&[Method]] = &[];

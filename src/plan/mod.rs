@@ -246,3 +246,10 @@ pub enum Isolation {
     /// A state each.
     State,
 }
+
+impl Plan {
+    /// Returns the plan as JSON, durations as text.
+    pub fn to_json(&self) -> serde_json::Value {
+        unimplemented!()
+    }
+}
