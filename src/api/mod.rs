@@ -12,17 +12,19 @@ pub use self::context::{
 };
 pub use self::error::{ApiError, ErrorKind};
 pub use self::function::{Answer, Constant, Function, Method, Module, Object, Run, Wait};
+pub use self::http::Expected;
 pub use self::value::{Map, Text, Value};
 
 mod args;
 mod context;
 mod error;
 mod function;
+mod http;
 mod kingtide;
 mod value;
 
 /// Every native module, in the order of documentation.
-pub const MODULES: &[Module] = &[kingtide::MODULE];
+pub const MODULES: &[Module] = &[kingtide::MODULE, http::MODULE];
 
 /// Every method that an [`Object`] may have, for languages that bind methods by name.
 pub const METHOD_TABLES: &[&[Method]] = &[];
