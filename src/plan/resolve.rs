@@ -6,6 +6,7 @@ use super::error::suggestion;
 use super::options::Options;
 use super::{HttpDebug, Isolation, LimitOptions, Plan, PlanError, ScriptLimits, ThresholdPlan};
 
+mod arrivals;
 mod http;
 mod scenarios;
 mod shortcuts;
