@@ -1,7 +1,7 @@
 //! The validated test as plain data: what will run, when, and how it is judged.
 //!
 //! [`Options`] are what one source sets (script, file, environment, flags); they are merged by
-//! precedence ([`Options::over`]) and resolved ([`resolve`]) into one [`Plan`], which can be
+//! precedence ([`Options::over`]) and resolved ([`resolve()`]) into one [`Plan`], which can be
 //! printed, compared and sent to a thread.
 
 use std::collections::BTreeMap;

@@ -24,7 +24,7 @@ mod threshold;
 pub use self::merge::Notice;
 
 settings! {
-    /// Optional settings of one source. [`super::resolve`] says what each defaults to.
+    /// Optional settings of one source. [`super::resolve()`] says what each defaults to.
     pub struct Options {
         /// VUs of the one scenario that the load options describe; with `rate`, the most VUs.
         pub vus: u64,
