@@ -16,9 +16,25 @@ pub use self::value::{Map, Text, Value};
 
 mod args;
 mod context;
+mod crypto;
+mod encoding;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod function;
+mod json;
+mod json_path;
+mod metrics;
+mod random;
+mod time;
 mod value;
 
 /// Every native module, in the order of documentation.
-pub const MODULES: &[Module] = &[];
+pub const MODULES: &[Module] = &[
+    metrics::MODULE,
+    json::MODULE,
+    encoding::MODULE,
+    crypto::MODULE,
+    random::MODULE,
+    time::MODULE,
+];
