@@ -17,14 +17,39 @@ pub use self::value::{Map, Text, Value};
 
 mod args;
 mod context;
+mod crypto;
+mod encoding;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod function;
 mod http;
+mod json;
+mod json_path;
 mod kingtide;
+mod metrics;
+mod random;
+mod time;
 mod value;
 
 /// Every native module, in the order of documentation.
-pub const MODULES: &[Module] = &[kingtide::MODULE, http::MODULE];
+pub const MODULES: &[Module] = &[
+    kingtide::MODULE,
+    http::MODULE,
+    metrics::MODULE,
+    json::MODULE,
+    encoding::MODULE,
+    crypto::MODULE,
+    random::MODULE,
+    time::MODULE,
+];
 
 /// Every method that an [`Object`] may have, for languages that bind methods by name.
-pub const METHOD_TABLES: &[&[Method]] = &[];
+pub const METHOD_TABLES: &[&[Method]] = &[
+    http::RESPONSE_METHODS,
+    http::HEADERS_METHODS,
+    http::JAR_METHODS,
+    http::SESSION_METHODS,
+    metrics::METRIC_METHODS,
+    crypto::HASH_METHODS,
+];

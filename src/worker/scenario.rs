@@ -11,7 +11,7 @@ use crate::api::{Event, ScenarioContext};
 use crate::clock::{self, ArrivalTimer, Instant};
 use crate::executor::{Admission, Closed, Control, Open, Tally, closed, open};
 use crate::metrics::builtin;
-use crate::plan::{ArrivalRate, Arrivals, Curve, Executor, PoissonTimes, Scenario, Share, Start};
+use crate::plan::{ArrivalRate, Curve, Executor, Scenario, Share, Start};
 use crate::script::ScriptError;
 use crate::vu::{Ground, Vu, record_open};
 
@@ -51,7 +51,7 @@ impl Part {
             share,
             context,
             vus: RefCell::default(),
-            seed: plan.seed ^ index as u64,
+            seed: scenario.seed(plan.seed),
             began: Cell::new(None),
             begins: Notify::new(),
             control: Rc::default(),
@@ -169,11 +169,7 @@ impl Part {
     }
 
     async fn run_open(&self, arrival_rate: &ArrivalRate, share: Share, began: Instant) {
-        let curve = &arrival_rate.curve;
-        let arrivals: Box<dyn Iterator<Item = (u64, Duration)>> = match arrival_rate.arrivals {
-            Arrivals::Uniform => Box::new(curve.due_times(share)),
-            Arrivals::Poisson => Box::new(PoissonTimes::new(curve.clone(), self.seed, share)),
-        };
+        let arrivals = arrival_rate.times(share, self.seed);
         let make = || match Vu::new(&self.ground, &self.context, &self.scenario.exec) {
             Ok(vu) => Some(vu),
             Err(error) => {
@@ -196,7 +192,7 @@ impl Part {
             make,
             vus_max: share.of(arrival_rate.max_vus),
             on_overload: arrival_rate.on_overload,
-            end: began + curve.duration(),
+            end: began + arrival_rate.curve.duration(),
             graceful_stop: self.scenario.graceful_stop,
             timer: ArrivalTimer::new(),
             on_lost,

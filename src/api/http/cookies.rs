@@ -8,7 +8,7 @@ use url::Url;
 use crate::api::{Answer, ApiError, Args, Map, Method, Object, Value, VuContext};
 use crate::protocol::{CookieAttributes, CookieJar};
 
-pub(super) const METHODS: &[Method] = &[
+pub(in crate::api) const METHODS: &[Method] = &[
     Method { name: "cookies_for_url", params: &["url"], waits: false },
     Method { name: "set", params: &["url", "name", "value", "attributes?"], waits: false },
     Method { name: "delete", params: &["url", "name"], waits: false },

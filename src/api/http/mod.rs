@@ -52,9 +52,9 @@ pub(super) const MODULE: Module = Module {
     constants: &[],
 };
 
-/// The methods of this module's objects.
-pub(super) const METHODS: &[&[Method]] =
-    &[response::METHODS, response::HEADERS_METHODS, cookies::METHODS, session::METHODS];
+pub(super) use self::cookies::METHODS as JAR_METHODS;
+pub(super) use self::response::{HEADERS_METHODS, METHODS as RESPONSE_METHODS};
+pub(super) use self::session::METHODS as SESSION_METHODS;
 
 /// The verbs as functions and methods: name, HTTP method, whether a body follows the URL.
 const VERBS: &[(&str, &str, bool)] = &[

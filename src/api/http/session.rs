@@ -11,7 +11,7 @@ use crate::api::{Answer, ApiError, Args, Method, Object, Value, VuContext};
 const VERB_PARAMS: &[&str] = &["url", "params?"];
 const VERB_BODY_PARAMS: &[&str] = &["url", "body?", "params?"];
 
-pub(super) const METHODS: &[Method] = &[
+pub(in crate::api) const METHODS: &[Method] = &[
     Method { name: "get", params: VERB_PARAMS, waits: true },
     Method { name: "head", params: VERB_PARAMS, waits: true },
     Method { name: "options", params: VERB_PARAMS, waits: true },
