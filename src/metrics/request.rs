@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::histogram::ticks_of;
 use super::{Histogram, MetricId, Range, TagSetId, builtin};
 
 /// The parts of one request's time.
@@ -107,21 +106,30 @@ pub(super) type Record = [u32; TRENDS.len()];
 /// One tag set's times.
 pub(super) type Trends = [Histogram; TRENDS.len()];
 
+#[inline]
 fn record_of(timings: &RequestTimings) -> Record {
     let duration =
         timings.sending.saturating_add(timings.waiting).saturating_add(timings.receiving);
     [
-        duration,
-        timings.blocked,
-        timings.looking_up,
-        timings.connecting,
-        timings.tls_handshaking,
-        timings.sending,
-        timings.waiting,
-        timings.receiving,
-        timings.blocked.saturating_add(duration),
+        short_ticks(duration),
+        short_ticks(timings.blocked),
+        short_ticks(timings.looking_up),
+        short_ticks(timings.connecting),
+        short_ticks(timings.tls_handshaking),
+        short_ticks(timings.sending),
+        short_ticks(timings.waiting),
+        short_ticks(timings.receiving),
+        short_ticks(timings.blocked.saturating_add(duration)),
     ]
-    .map(|time| u32::try_from(ticks_of(time)).unwrap_or(u32::MAX))
+}
+
+/// Returns a time in whole microseconds, rounded to nearest; what lies far beyond the range of
+/// times stays beyond it.
+#[inline]
+fn short_ticks(time: Duration) -> u32 {
+    /// More than the range's hour, and in microseconds less than 2^32.
+    const SECONDS_MAX: u64 = 4_000;
+    time.as_secs().min(SECONDS_MAX) as u32 * 1_000_000 + (time.subsec_nanos() + 500) / 1000
 }
 
 /// Returns trends without samples.
@@ -221,16 +229,22 @@ impl RequestTable {
     /// Returns a request's hash, for [`RequestTable::find`] and [`RequestTable::insert`].
     #[inline]
     pub(super) fn hash_of(&self, base: TagSetId, request: &RequestSample<'_>) -> u64 {
+        // The URL, or the name in its place, tells nearly all requests apart; the rest goes in as far
+        // as it is cheap, since whoever finds the hash compares everything.
         let mut state = self.hasher.build_hasher();
         state.write_u64(
             u64::from(base.0) << 32
                 | u64::from(request.status) << 16
                 | u64::from(request.error_code),
         );
-        state.write_u8(expected_slot(request.expected) as u8);
-        for text in request.texts() {
-            state.write(text.as_bytes());
-        }
+        let method = request.method.as_bytes().first().copied().unwrap_or_default();
+        state.write_u64(
+            (request.name.len() as u64) << 32
+                | u64::from(tail_of(request.name)) << 16
+                | u64::from(method) << 8
+                | expected_slot(request.expected) as u64,
+        );
+        state.write(request.url.as_bytes());
         state.finish()
     }
 
@@ -323,6 +337,10 @@ impl RequestTable {
         self.bundles.push(Bundle { key, tags, count: 0, pending: Vec::new(), trends: None });
         at
     }
+}
+
+fn tail_of(text: &str) -> u16 {
+    text.as_bytes().last_chunk().map_or(0, |tail| u16::from_le_bytes(*tail))
 }
 
 fn expected_slot(expected: Option<bool>) -> usize {

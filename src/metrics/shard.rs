@@ -295,6 +295,21 @@ mod tests {
     }
 
     #[test]
+    fn a_request_beyond_the_range_is_kept_at_its_edge() {
+        let mut shard = shard(1000);
+        for time in [Duration::from_nanos(1_500), Duration::from_hours(1), Duration::MAX] {
+            shard.add_request(TagSetId::EMPTY, &request("http://a/", time));
+        }
+        let mut seen = None;
+        shard.take().visit(|metric, _, stats| {
+            if let (builtin::HTTP_REQ_TOTAL, Stats::Trend(trend, _)) = (metric, stats) {
+                seen = Some((trend.min(), trend.max(), trend.beyond(), trend.sum()));
+            }
+        });
+        assert_eq!(seen, Some((2, 3_600_000_000, 2, 7_200_000_002.0)));
+    }
+
+    #[test]
     fn requests_that_differ_in_anything_are_told_apart() {
         let mut shard = shard(10_000);
         let base = request("ab", Duration::ZERO);

@@ -249,8 +249,7 @@ impl PartialEq for Histogram {
 }
 
 /// Returns a time in whole microseconds, rounded to nearest.
-#[inline]
-pub(super) fn ticks_of(value: Duration) -> u64 {
+fn ticks_of(value: Duration) -> u64 {
     let whole = value.as_secs().saturating_mul(1_000_000);
     whole.saturating_add(u64::from((value.subsec_nanos() + 500) / 1000))
 }
