@@ -224,7 +224,7 @@ fn vus_at_start(executor: &Executor) -> u64 {
         Executor::SharedIterations { vus, .. }
         | Executor::PerVuIterations { vus, .. }
         | Executor::ConstantVus { vus, .. } => *vus,
-        Executor::RampingVus { curve, .. } => curve.max().ceil() as u64,
+        Executor::RampingVus { curve, .. } => curve.max().round() as u64,
         Executor::ArrivalRate(arrival_rate) => arrival_rate.pre_allocated_vus,
     }
 }
