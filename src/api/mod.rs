@@ -5,7 +5,7 @@
 //! each language and converts arguments and answers, nothing more. An operation that waits returns
 //! a future, which looks like a blocking call to the script.
 
-pub use self::args::{Args, Fields};
+pub use self::args::{Args, Fields, unknown as unknown_name};
 pub use self::context::{
     Event, Interrupt, IterationFacts, LogLevel, Phase, ScenarioContext, Stop, TestStatus,
     VuContext, WorkerContext,

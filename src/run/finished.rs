@@ -12,7 +12,7 @@ use crate::output::{
     ThresholdResult, diagnostic,
 };
 use crate::plan::Plan;
-use crate::script::{ScriptError, ScriptErrorKind};
+use crate::script::{Location, ScriptError, ScriptErrorKind};
 use crate::worker::ErrorRow;
 
 use super::Test;
@@ -120,12 +120,17 @@ pub fn render(
         notes.push(format!("help: {help}"));
     }
     notes.retain(|note| !note.is_empty());
-    let place = error.location.as_ref().map(|at| Place {
-        file: at.file.clone(),
+    let place = error.location.as_ref().map(place);
+    diagnostic(Level::Error, &error.message, place, &notes, style)
+}
+
+/// Returns a place as the renderer takes it.
+pub fn place(at: &Location) -> Place<'_> {
+    Place {
+        file: &at.file,
         line: at.line,
         column: at.column,
         width: at.width,
-        source: at.source.clone(),
-    });
-    diagnostic(Level::Error, &error.message, place.as_ref(), &notes, style)
+        source: &at.source,
+    }
 }

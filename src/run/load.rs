@@ -65,7 +65,7 @@ pub(super) fn context(
 ) -> Result<WorkerContext, crate::protocol::ProtocolError> {
     Ok(WorkerContext {
         http: Rc::new(plan.http.clone()),
-        network: Rc::new(Network::new(&plan.http)?),
+        network: Network::new(&plan.http)?,
         registry: RefCell::new((**registry).clone()),
         declaring: Cell::new(false),
         shard: RefCell::new(Shard::new(Arc::clone(registry), plan.series_max)),

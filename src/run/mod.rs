@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use crate::api::Event;
 use crate::metrics::Registry;
-use crate::output::{Progress, Results};
+use crate::output::Progress;
 use crate::plan::Plan;
 use crate::script::{Program, ScriptError};
 
 pub use self::controller::run;
-pub use self::finished::Finished;
+pub use self::finished::{Finished, place, render};
 pub use self::load::{Loaded, load};
 pub use self::signal::Signals;
+pub use self::stop::exit;
+pub use self::thresholds::Thresholds;
 
 mod backstage;
 mod controller;
@@ -73,6 +75,3 @@ pub trait Observer {
 
 /// How long a run waits for workers to make their VUs, beyond what signals cut short.
 const START_LIMIT: Duration = Duration::from_secs(600);
-
-/// What a run needs to show its results; see [`Finished::results`].
-pub type Shown<'a> = Results<'a>;

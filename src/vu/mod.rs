@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::api::{Interrupt, Phase, ScenarioContext, Stop, Value, VuContext, WorkerContext};
 use crate::clock::{self, Instant};
-use crate::metrics::{Shard, builtin};
+use crate::metrics::{Shard, TagSetId, builtin};
 use crate::script::{Argument, Host, Instance, ScriptError, ScriptErrorKind};
 
 /// The functions of a script that belong to a VU's life rather than to a scenario.
@@ -204,8 +204,8 @@ impl Vu {
         }
     }
 
-    fn scenario_tags(&self) -> crate::metrics::TagSetId {
-        self.context.scenario.borrow().as_ref().map_or_else(Default::default, |s| s.tags)
+    fn scenario_tags(&self) -> TagSetId {
+        self.context.scenario.borrow().as_ref().map_or(TagSetId::EMPTY, |s| s.tags)
     }
 }
 
@@ -218,7 +218,7 @@ impl Drop for Vu {
 /// Records the times of an open scenario's iteration.
 pub fn record_open(
     shard: &mut Shard,
-    tags: crate::metrics::TagSetId,
+    tags: TagSetId,
     lateness: std::time::Duration,
     response: std::time::Duration,
 ) {

@@ -62,7 +62,7 @@ pub(super) fn make(
         registry: RefCell::new((*assignment.registry).clone()),
         declaring: Cell::new(false),
         shard: RefCell::new(Shard::new(Arc::clone(&assignment.registry), plan.series_max)),
-        network: Rc::new(network),
+        network,
         events: Box::new(move |event| {
             if flow.admits(&event) {
                 let _gone = events.send((index, Message::Event(event)));

@@ -39,6 +39,7 @@ pub(super) async fn live(
     };
     worker.send(Message::Ready);
     let Some(zero) = worker.wait_for_begin(&mut commands).await else { return };
+    worker.cpu_before.set(clock::thread_cpu());
     for part in &worker.parts {
         part.begin_with_test(zero);
     }
@@ -79,6 +80,8 @@ struct Worker {
     /// VUs that were cut while they were being prepared.
     stopped: Cell<bool>,
     preparing: RefCell<Vec<Rc<crate::api::Interrupt>>>,
+    /// CPU time of the thread when the scenarios began.
+    cpu_before: Cell<Duration>,
 }
 
 impl Worker {
@@ -92,8 +95,8 @@ impl Worker {
             parts.push(Rc::new(part));
         }
         let index = assignment.share.index as usize;
-        let (stopped, preparing) = Default::default();
-        Ok(Self { index, ground, parts, errors, logs, outbox, stopped, preparing })
+        let (stopped, preparing, cpu_before) = Default::default();
+        Ok(Self { index, ground, parts, errors, logs, outbox, stopped, preparing, cpu_before })
     }
 
     fn send(&self, message: Message) {
@@ -179,15 +182,19 @@ impl Worker {
     }
 
     /// Looks for ever whether the worker's timers fire in time.
+    ///
+    /// The looks keep their schedule: after a stall each one that was missed counts with its own
+    /// lateness, so that a stall weighs as much as it lasted.
     async fn probe(&self) {
         let mut at = clock::now() + PROBE;
         loop {
             tokio::time::sleep_until(at).await;
             let now = clock::now();
             let mut shard = self.ground.worker.shard.borrow_mut();
-            shard.add_duration(builtin::GENERATOR_LAG, TagSetId::EMPTY, now - at);
-            drop(shard);
-            at = now + PROBE;
+            while at <= now {
+                shard.add_duration(builtin::GENERATOR_LAG, TagSetId::EMPTY, now - at);
+                at += PROBE;
+            }
         }
     }
 
@@ -200,6 +207,7 @@ impl Worker {
             scenarios: self.parts.iter().map(|part| part.tally()).collect(),
             errors: self.errors.take(),
             cpu: clock::thread_cpu(),
+            cpu_before: self.cpu_before.get(),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::metrics::{Registry, Snapshot};
 use crate::plan::{Plan, Share};
 use crate::script::{Program, ScriptError};
 
-pub use self::errors::ErrorRow;
+pub use self::errors::{ErrorRow, key as error_key};
 
 mod errors;
 mod ground;
@@ -91,8 +91,10 @@ pub struct Interval {
     pub scenarios: Vec<ScenarioTally>,
     /// Errors of scripts since the last interval.
     pub errors: Vec<ErrorRow>,
-    /// CPU time of its thread so far.
+    /// CPU time of its thread so far, and when the scenarios began.
     pub cpu: Duration,
+    /// CPU time of its thread when the scenarios began.
+    pub cpu_before: Duration,
 }
 
 /// A worker's part of a scenario so far.

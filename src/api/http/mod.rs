@@ -146,7 +146,8 @@ impl Call {
         let address = Address::read(&address, session.and_then(|s| s.base_url.as_deref()))
             .ok_or_else(|| args.wrong(first, "a string or http.url(...)", &address))?;
         let (body, at) = if has_body {
-            (body::Body::read(vu, &args.call, args.take(first + 1))?, first + 2)
+            let body = args.take(first + 1);
+            (body::Body::read(vu, &args.call, body)?, first + 2)
         } else {
             (body::Body::default(), first + 1)
         };

@@ -137,16 +137,16 @@ impl Answered {
     /// Returns cookies in k6's shape: name to a list of cookies.
     fn cookies(&self) -> Value {
         let mut cookies = Map::new();
-        for cookie in protocol::Cookie::all_in(&self.headers) {
+        for cookie in protocol::Cookie::from_headers(&self.headers) {
             let mut members = Map::new();
             members.push("name", cookie.name.as_str());
             members.push("value", cookie.value);
-            members.push("domain", cookie.domain.unwrap_or_default());
-            members.push("path", cookie.path.unwrap_or_default());
+            members.push("domain", cookie.domain);
+            members.push("path", cookie.path);
             members.push("http_only", cookie.http_only);
             members.push("secure", cookie.secure);
-            members.push("max_age", cookie.max_age.unwrap_or(0));
-            members.push("expires", cookie.expires.unwrap_or_default());
+            members.push("max_age", cookie.max_age);
+            members.push("expires", cookie.expires);
             let mut list = match cookies.take(&cookie.name) {
                 Some(Value::List(list)) => list,
                 _ => Vec::new(),
