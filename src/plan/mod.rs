@@ -90,3 +90,10 @@ pub struct ThresholdPlan {
     /// Whether no samples at all pass.
     pub allow_empty: bool,
 }
+
+impl Plan {
+    /// Returns the plan as JSON, durations as text.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or(serde_json::Value::Null)
+    }
+}
