@@ -77,8 +77,7 @@ impl Copy<'_> {
         Ok(match value {
             mlua::Value::Nil => Value::Nil,
             mlua::Value::Boolean(value) => Value::Bool(*value),
-            #[expect(clippy::useless_conversion, reason = "mlua's integer differs by platform")]
-            mlua::Value::Integer(value) => Value::Int(i64::from(*value)),
+            mlua::Value::Integer(value) => number(*value as f64),
             mlua::Value::Number(value) => number(*value),
             mlua::Value::String(text) => {
                 let bytes = text.as_bytes();
@@ -154,7 +153,7 @@ impl Copy<'_> {
             }
             self.entries -= 1;
             let next = key.as_usize() == Some(list.len() + 1);
-            let value = self.value(&value).map_err(|error| self.inside(&key, error))?;
+            let value = self.value(&value).map_err(|error| Self::inside(&key, error))?;
             if map.is_empty() && next {
                 list.push(value);
             } else {
@@ -188,8 +187,7 @@ impl Copy<'_> {
     }
 
     /// Says at which member an error lies, once, at the innermost.
-    fn inside(&self, key: &mlua::Value, error: ApiError) -> ApiError {
-        let _ = self;
+    fn inside(key: &mlua::Value, error: ApiError) -> ApiError {
         match name_of(key) {
             Ok(name) if !error.message.contains("(in `") => {
                 ApiError { message: format!("{} (in `{name}`)", error.message), ..error }

@@ -14,6 +14,9 @@ use crate::script::{Location, ScriptError, ScriptErrorKind};
 /// What Luau says when an allocation passes the limit.
 const NO_MEMORY: &str = "not enough memory";
 
+/// What the outermost frame without a name is called.
+const TOP_LEVEL: &str = "top level";
+
 /// Returns the text of an error that came through mlua, without tracebacks.
 pub(super) fn plain(error: &mlua::Error) -> String {
     match error {
@@ -101,7 +104,10 @@ pub(super) fn raised(kit: &Kit, slot: &Slot, value: &mlua::Value) -> ScriptError
         rest = after;
     }
     let kind = slot.kind_of(&text).unwrap_or_else(|| kind_of(rest));
-    let message = reworded(rest);
+    let message = match kind {
+        ScriptErrorKind::Uncaught(ErrorKind::Memory) => kit.memory_message(),
+        _ => reworded(rest),
+    };
     if kind == ScriptErrorKind::Load && spot.is_some() {
         // It lies in a module, not in the call that loads it.
         trace.retain(|frame| spot.as_ref().is_some_and(|(chunk, _)| *frame.chunk == **chunk));
@@ -115,19 +121,41 @@ pub(super) fn raised(kit: &Kit, slot: &Slot, value: &mlua::Value) -> ScriptError
     error
 }
 
+/// Gives an entry function that has no name of its own the one that it was called by.
+pub(super) fn name_entry(mut error: ScriptError, name: &str) -> ScriptError {
+    if let Some(last) = error.stack.last_mut()
+        && let Some(rest) = last.strip_prefix(TOP_LEVEL)
+    {
+        *last = format!("{name}{rest}");
+    }
+    if error.function.is_empty() && error.location.is_some() {
+        name.clone_into(&mut error.function);
+    }
+    error
+}
+
 /// Fills in place, function and stack.
 fn place(kit: &Kit, error: &mut ScriptError, spot: Option<(Rc<str>, u32)>, trace: &[Frame]) {
     let top = trace.first().map(|frame| (Rc::from(frame.chunk.as_str()), frame.line));
     let Some((chunk, line)) = spot.or(top) else { return };
     let at = trace.iter().position(|frame| *frame.chunk == *chunk && frame.line == line);
-    error.function = at
-        .and_then(|at| trace[at..].iter().find(|frame| !frame.function.is_empty()))
+    let trace = &trace[at.unwrap_or(0)..];
+    error.function = trace
+        .iter()
+        .find(|frame| !frame.function.is_empty())
+        .filter(|_| at.is_some())
         .map(|frame| frame.function.clone())
         .unwrap_or_default();
-    error.stack = trace[at.unwrap_or(0)..]
+    let last = trace.len().saturating_sub(1);
+    error.stack = trace
         .iter()
-        .map(|frame| {
-            let name = if frame.function.is_empty() { "top level" } else { &frame.function };
+        .enumerate()
+        .map(|(index, frame)| {
+            let name = match frame.function.as_str() {
+                "" if index == last => TOP_LEVEL,
+                "" => "anonymous function",
+                name => name,
+            };
             format!("{name} at {}:{}", frame.chunk, frame.line)
         })
         .collect();
@@ -146,7 +174,7 @@ fn locate(chunks: &Chunks, name: &str, line: u32, message: &str) -> Option<Locat
 fn kind_of(message: &str) -> ScriptErrorKind {
     ScriptErrorKind::Uncaught(if message.starts_with(NO_MEMORY) {
         ErrorKind::Memory
-    } else if message.starts_with("stack overflow") || message.contains(": stack overflow") {
+    } else if message.starts_with("stack overflow") || message.contains("C stack overflow") {
         ErrorKind::Stack
     } else {
         ErrorKind::Script

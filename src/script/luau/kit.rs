@@ -62,7 +62,8 @@ pub(super) struct Kit {
     collect_at: Cell<usize>,
     running: RefCell<Option<Rc<Slot>>>,
     waits: RefCell<Vec<Waiting>>,
-    methods: RefCell<BTreeMap<usize, Function>>,
+    /// By the object's type and the method's name: tables of methods may share addresses.
+    methods: RefCell<BTreeMap<(&'static str, &'static str), Function>>,
     iterators: RefCell<BTreeMap<usize, Function>>,
     loaded: RefCell<BTreeMap<Rc<str>, Function>>,
 }
@@ -138,7 +139,7 @@ impl Kit {
     /// Returns the message of a VU that uses too much memory.
     pub(super) fn memory_message(&self) -> String {
         let limit = self.chunks.limits.memory_bytes;
-        format!("not enough memory: the script's limit is {} bytes per VU", limit)
+        format!("not enough memory: the script's limit is {limit} bytes per VU")
     }
 
     /// Returns an error to be raised in the script from where no prelude raises it, with its place.
@@ -261,7 +262,7 @@ impl Kit {
         let Some(method) = object.methods().iter().find(|method| method.name == name) else {
             return Ok(None);
         };
-        let key = std::ptr::from_ref(method) as usize;
+        let key = (object.type_name(), method.name);
         if let Some(function) = self.methods.borrow().get(&key) {
             return Ok(Some(function.clone()));
         }
