@@ -15,7 +15,9 @@ const STYLES: Styles = Styles::styled()
 /// Kingtide: a load runner. Scripts in Luau or Rhai say what virtual users do.
 #[derive(Debug, Parser)]
 #[command(name = "kingtide", version, styles = STYLES, disable_help_subcommand = true)]
-#[command(after_help = "Example:\n  kingtide demo run\n  kingtide run examples/notes.luau -u 10 -d 30s")]
+#[command(
+    after_help = "Example:\n  kingtide demo run\n  kingtide run examples/notes.luau -u 10 -d 30s"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     pub(super) command: Command,

@@ -3,7 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use super::args::{DemoArgs, DemoCommand, DemoRunArgs, FaultArgs, Lang, LogFormat, RunArgs, ServeArgs, TestArgs, Ui};
+use super::args::{
+    DemoArgs, DemoCommand, DemoRunArgs, FaultArgs, Lang, LogFormat, RunArgs, ServeArgs, TestArgs,
+    Ui,
+};
 use super::errors::CliError;
 use super::{run, terminal, test};
 use crate::demo::{Demo, Settings};

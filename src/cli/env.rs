@@ -22,9 +22,8 @@ pub(super) fn is_unicode() -> bool {
 /// Returns all variables that are text.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
 pub(super) fn variables() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    })
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Returns what `-e NAME=VALUE` and `-e NAME` set; the latter let a variable through.

@@ -51,7 +51,8 @@ impl CliError {
         let (message, place) = match self {
             Self::Usage(message) | Self::Output(message) | Self::Defect(message) => (message, None),
             Self::Options(message, place) => {
-                let place = place.as_ref().map(|at| (at.file.clone(), at.line, at.column, at.width));
+                let place =
+                    place.as_ref().map(|at| (at.file.clone(), at.line, at.column, at.width));
                 (message, place)
             }
             Self::Script(error) => {

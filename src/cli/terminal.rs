@@ -149,7 +149,9 @@ impl Observer for Terminal {
                 self.clear();
                 warn(text);
             }
-            Event::Abort(message) => self.log(LogLevel::Error, &format!("test aborted: {message}"), ""),
+            Event::Abort(message) => {
+                self.log(LogLevel::Error, &format!("test aborted: {message}"), "")
+            }
             Event::MarkFailed(message) => {
                 self.log(LogLevel::Error, &format!("test marked as failed: {message}"), "");
             }

@@ -11,7 +11,9 @@ use super::args::{DebugMode, TestArgs};
 use super::env;
 use super::errors::CliError;
 use crate::api::{Event, unknown_name};
-use crate::plan::{self, Facts, HttpDebug, Options, PlanError, Rate, StageOptions, ThresholdOptions};
+use crate::plan::{
+    self, Facts, HttpDebug, Options, PlanError, Rate, StageOptions, ThresholdOptions,
+};
 use crate::run::{self, Gates, Test, Thresholds};
 use crate::script::Program;
 use crate::units;
@@ -118,7 +120,8 @@ fn script_options(program: &Program, value: &crate::api::Value) -> Result<Option
 
 /// Returns the options that flags set.
 fn flags(args: &TestArgs) -> Result<Options, CliError> {
-    let usage = |flag: &str, error: &dyn std::fmt::Display| CliError::Usage(format!("{flag}: {error}"));
+    let usage =
+        |flag: &str, error: &dyn std::fmt::Display| CliError::Usage(format!("{flag}: {error}"));
     let mut options = Options {
         vus: args.vus,
         iterations: args.iterations,

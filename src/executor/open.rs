@@ -61,7 +61,8 @@ where
     F: Fn() -> Option<M>,
     L: Fn(Option<Duration>),
 {
-    let Open { began, arrivals, members, make, vus_max, on_overload, end, graceful_stop, .. } = plan;
+    let Open { began, arrivals, members, make, vus_max, on_overload, end, graceful_stop, .. } =
+        plan;
     let (mut timer, on_lost) = (plan.timer, plan.on_lost);
     let desk = Rc::new(Desk::default());
     let mut tasks = Tasks::new();
@@ -190,12 +191,7 @@ impl Desk {
 }
 
 /// One VU's life.
-async fn serve<M: Member>(
-    mut member: M,
-    first: Option<Start>,
-    desk: Rc<Desk>,
-    tally: Rc<Tally>,
-) {
+async fn serve<M: Member>(mut member: M, first: Option<Start>, desk: Rc<Desk>, tally: Rc<Tally>) {
     let seat = Rc::new(Seat::default());
     let mut next = first;
     let interrupt = member.interrupt();

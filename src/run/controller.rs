@@ -241,9 +241,8 @@ impl<'a> Controller<'a> {
         }
         self.observer.phase("setup");
         let limit = self.test.plan.setup_timeout;
-        let (ended, count) = self
-            .backstage(backstage, Phase::Setup, "setup", Argument::None, limit)
-            .await;
+        let (ended, count) =
+            self.backstage(backstage, Phase::Setup, "setup", Argument::None, limit).await;
         match ended {
             Ended::Done(value) => return value,
             Ended::Failed(error) => self.script_failed("setup()", error),
@@ -262,9 +261,8 @@ impl<'a> Controller<'a> {
         }
         self.observer.phase("teardown");
         let limit = self.test.plan.teardown_timeout;
-        let (ended, count) = self
-            .backstage(backstage, Phase::Teardown, "teardown", Argument::Data, limit)
-            .await;
+        let (ended, count) =
+            self.backstage(backstage, Phase::Teardown, "teardown", Argument::Data, limit).await;
         match ended {
             Ended::Done(_) => {}
             Ended::Failed(error) => self.script_failed("teardown()", error),
@@ -474,13 +472,8 @@ impl<'a> Controller<'a> {
         }
         self.aggregate.tick(duration);
         let plan = Arc::clone(&self.test.plan);
-        let (generator, in_time) = self.generator.judge(
-            &plan,
-            &self.aggregate,
-            &self.scenarios,
-            duration,
-            self.ended_at,
-        );
+        let (generator, in_time) =
+            self.generator.judge(&plan, &self.aggregate, &self.scenarios, duration, self.ended_at);
         let thresholds = self.thresholds.results(&self.aggregate, duration);
         let outcome = self.outcome(&thresholds, in_time);
         let mut finished = Finished {

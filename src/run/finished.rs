@@ -126,11 +126,5 @@ pub fn render(
 
 /// Returns a place as the renderer takes it.
 pub fn place(at: &Location) -> Place<'_> {
-    Place {
-        file: &at.file,
-        line: at.line,
-        column: at.column,
-        width: at.width,
-        source: &at.source,
-    }
+    Place { file: &at.file, line: at.line, column: at.column, width: at.width, source: &at.source }
 }

@@ -100,9 +100,8 @@ impl Scenarios {
             let rate = if seconds > 0.0 { (tally.ended - before) as f64 / seconds } else { 0.0 };
             self.last[index] = (tally.ended, now);
             let ended = self.ended[index] == self.workers;
-            let elapsed = self.began[index].map_or(Duration::ZERO, |began| {
-                now.saturating_duration_since(began)
-            });
+            let elapsed = self.began[index]
+                .map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
             let (done, position) = position(&scenario.executor, elapsed, tally.ended);
             all.push(ScenarioProgress {
                 name: scenario.name.clone(),

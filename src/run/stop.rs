@@ -58,7 +58,9 @@ impl Stopped {
     /// Returns how the run ends for it.
     pub fn outcome(&self) -> Outcome {
         let (exit_code, verdict, reason) = match self {
-            Self::Interrupted => (exit::INTERRUPTED, "interrupted", "stopped by a signal".to_owned()),
+            Self::Interrupted => {
+                (exit::INTERRUPTED, "interrupted", "stopped by a signal".to_owned())
+            }
             Self::Aborted(message) => (exit::ABORTED, "aborted", message.clone()),
             Self::Script(place, error) => (exit::SCRIPT, "error", format!("{place}: {error}")),
             Self::SetupTimeout(limit) => {

@@ -59,6 +59,7 @@ impl Errors {
 /// Returns what makes two errors the same: kind, message and place.
 pub fn key(error: &ScriptError) -> String {
     let place = error.location.as_ref();
-    let place = place.map_or_else(String::new, |at| format!("{}:{}:{}", at.file, at.line, at.column));
+    let place =
+        place.map_or_else(String::new, |at| format!("{}:{}:{}", at.file, at.line, at.column));
     format!("{:?}\n{}\n{place}", error.kind, error.message)
 }

@@ -9,7 +9,8 @@ use super::params::Kind;
 use crate::api::{Answer, ApiError, Args, Map, Method, Object, Text, Value, VuContext};
 use crate::protocol::{self, Response, Sent, Timings};
 
-pub(in crate::api) const METHODS: &[Method] = &[Method { name: "json", params: &["path?"], waits: false }];
+pub(in crate::api) const METHODS: &[Method] =
+    &[Method { name: "json", params: &["path?"], waits: false }];
 
 pub(in crate::api) const HEADERS_METHODS: &[Method] =
     &[Method { name: "all", params: &["name"], waits: false }];
