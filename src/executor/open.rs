@@ -75,13 +75,14 @@ where
         hire(&mut tasks, member, None);
     }
     let (mut new_in_a_row, mut in_a_row) = (0, 0);
-    for (number, due) in arrivals {
+    'arrivals: for (number, due) in arrivals {
         let start = Start { number, due: Some(began + due) };
-        if clock::now() < began + due {
+        // A timer may fire early; an iteration never starts before it is due.
+        while clock::now() < began + due {
             (new_in_a_row, in_a_row) = (0, 0);
             tokio::select! {
                 biased;
-                () = control.closed() => break,
+                () = control.closed() => break 'arrivals,
                 () = timer.wait_until(began + due) => {}
             }
         }
