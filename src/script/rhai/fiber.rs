@@ -27,7 +27,7 @@ use crate::api::{ApiError, Value, Wait};
 
 /// How much of a stack a script may use by its own nesting. Unoptimised frames are ten times as
 /// large.
-const SCRIPT_BYTES: usize = if cfg!(debug_assertions) { 4 << 20 } else { 448 << 10 };
+const SCRIPT_BYTES: usize = if cfg!(debug_assertions) { 32 << 20 } else { 4 << 20 };
 
 /// What lies below: room for native code that follows nested data down (copying, measuring and
 /// freeing arrays of arrays, or closures that hold closures), which no script limit sees. Address
