@@ -22,10 +22,13 @@ pub(super) fn register(engine: &mut Engine, limits: &ScriptLimits) {
         // Rhai prints what a closure captured, which may hold the closure itself.
         engine.register_fn(name, |function: &mut FnPtr| format!("Fn({})", function.fn_name()));
     }
-    engine.register_fn("sleep", |_: Dynamic| -> Result<()> {
-        let message = "Rhai's `sleep` would stop all VUs; write kt::sleep(seconds)";
-        Err(Failure::raise(ApiError::usage(message), Position::NONE))
-    });
+    engine.register_fn("sleep", |_: i64| no_sleep());
+    engine.register_fn("sleep", |_: f64| no_sleep());
+}
+
+fn no_sleep() -> Result<()> {
+    let message = "Rhai's own sleep() would stop all VUs; write kt::sleep(seconds)";
+    Err(Failure::raise(ApiError::usage(message), Position::NONE))
 }
 
 fn register_replace(engine: &mut Engine, max: usize) {

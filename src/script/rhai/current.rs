@@ -14,6 +14,7 @@ use rhai::{Dynamic, EvalAltResult, Position};
 
 use super::SharedModule;
 use super::fiber::{self, Fiber, Input, Step};
+use super::memory;
 use crate::api::{ApiError, ErrorKind, Stop, Value, VuContext, Wait};
 use crate::clock::{self, Instant};
 use crate::plan::ScriptLimits;
@@ -58,6 +59,10 @@ pub(super) struct Call {
     ticks: Cell<u32>,
     resumed: Cell<Instant>,
     spent: Cell<Duration>,
+    /// What the call's earlier steps have added to the memory in use.
+    kept: Cell<isize>,
+    /// What the thread may hold before this step is over its limit.
+    ceiling: Cell<isize>,
 }
 
 impl Call {
@@ -73,6 +78,8 @@ impl Call {
             ticks: Cell::new(TICKS),
             resumed: Cell::new(clock::now()),
             spent: Cell::new(Duration::ZERO),
+            kept: Cell::new(0),
+            ceiling: Cell::new(isize::MAX),
         })
     }
 
@@ -82,6 +89,7 @@ impl Call {
         self.ending.set(None);
         self.floor.set(floor);
         self.spent.set(Duration::ZERO);
+        self.kept.set(0);
         self.loading.borrow_mut().clear();
     }
 
@@ -173,6 +181,8 @@ pub(super) struct Current {
     call: RefCell<Option<Rc<Call>>>,
     /// Whether the native method that was called last failed.
     failed: Cell<bool>,
+    /// The method that was missed last, and what to say about it.
+    missed: RefCell<Option<(String, String)>>,
 }
 
 impl Current {
@@ -200,6 +210,16 @@ impl Current {
         self.failed.take()
     }
 
+    /// Notes what to say about a method that is missing. Rhai raises the error, with its place.
+    pub(super) fn note_missed(&self, method: &str, message: String) {
+        *self.missed.borrow_mut() = Some((method.to_owned(), message));
+    }
+
+    /// Takes the last note about a missing method.
+    pub(super) fn take_missed(&self) -> Option<(String, String)> {
+        self.missed.take()
+    }
+
     /// Says before each operation of a script whether it must end: `Some` ends it.
     pub(super) fn progress(&self) -> Option<Dynamic> {
         let current = self.call.borrow();
@@ -208,6 +228,10 @@ impl Current {
         let here = (&raw const marker).addr();
         if here < call.floor.get() {
             call.end(Ending::Limit(ErrorKind::Stack));
+            return Some(Dynamic::UNIT);
+        }
+        if memory::held() > call.ceiling.get() {
+            call.end(Ending::Limit(ErrorKind::Memory));
             return Some(Dynamic::UNIT);
         }
         let ticks = call.ticks.get();
@@ -255,7 +279,13 @@ impl<R> Running<R> {
             self.call.spent.set(Duration::ZERO);
         }
         self.call.resumed.set(clock::now());
-        self.fiber.resume(input)
+        let before = memory::held();
+        let allowed = isize::try_from(self.call.limits.memory_bytes).unwrap_or(isize::MAX);
+        let left = allowed.saturating_sub(self.call.kept.get());
+        self.call.ceiling.set(before.saturating_add(left));
+        let step = self.fiber.resume(input);
+        self.call.kept.set(self.call.kept.get() + memory::held() - before);
+        step
     }
 
     /// Runs the call to its end, which it reaches without waiting.

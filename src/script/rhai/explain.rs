@@ -4,7 +4,7 @@ use rhai::{Dynamic, EvalAltResult, GlobalRuntimeState, ParseErrorType, Position}
 
 use super::current::Ending;
 use super::failure::Failure;
-use super::library::Library;
+use super::library::{Defined, Library};
 use super::native::{arguments, import_name};
 use super::value::{from_dynamic, readable_type};
 use super::{CAPTURE, ScriptError, ScriptErrorKind};
@@ -155,6 +155,11 @@ impl Explain<'_> {
         }
         if !error.position().is_none() {
             trace.position = error.position();
+        } else if trace.position.is_none()
+            && let Some(file) = self.library.file(&trace.file)
+            && let Some(known) = file.functions.iter().find(|known| known.name == trace.function)
+        {
+            trace.position = known.start;
         }
         (trace, error)
     }
@@ -164,14 +169,18 @@ impl Explain<'_> {
             || self
                 .library
                 .file(file)
-                .is_some_and(|file| file.functions.iter().any(|(known, _)| known == name))
+                .is_some_and(|file| file.functions.iter().any(|known| known.name == name))
     }
 
     fn location(&self, file: &str, position: Position) -> Option<Location> {
         let line = position.line()?;
         let text = self.library.file(file)?;
         let source = text.text.lines().nth(line - 1).unwrap_or_default().to_owned();
-        let column = position.position().unwrap_or(0);
+        let mut column = position.position().unwrap_or(0);
+        if column > 0 && source.chars().nth(column - 1) == Some('.') {
+            // Rhai points at the dot of a field.
+            column += 1;
+        }
         Some(Location {
             file: file.to_owned(),
             line: line as u32,
@@ -239,6 +248,9 @@ impl Explain<'_> {
         if let Some((namespace, name)) = name.rsplit_once("::") {
             return self.no_qualified_function(namespace, name, count);
         }
+        if let Some(message) = self.library.missed(name) {
+            return Text::script(message);
+        }
         if name.starts_with("anon$") {
             return Text::script(format!(
                 "this function was called with {}, which is not what it takes",
@@ -246,11 +258,14 @@ impl Explain<'_> {
             ));
         }
         let functions = self.functions();
-        if let Some((_, params)) = functions.iter().find(|(known, _)| known == name) {
-            return Text::script(format!("`{name}` takes {}, got {count}", arguments(*params)));
+        if let Some(known) = functions.iter().find(|known| known.name == name) {
+            return Text::script(format!(
+                "`{name}` takes {}, got {count}",
+                arguments(known.params)
+            ));
         }
         let readable: Vec<&str> = kinds.split(", ").map(readable_type).collect();
-        let names = functions.iter().map(|(name, _)| name.as_str());
+        let names = functions.iter().map(|known| known.name.as_str());
         let natives = self.offered(name);
         let text = Text::script(match units::nearest(name, names) {
             Some(near) => format!("unknown function `{name}`, did you mean `{near}`?"),
@@ -303,13 +318,13 @@ impl Explain<'_> {
         }
         let functions =
             self.library.file(id).map(|file| file.functions.clone()).unwrap_or_default();
-        if let Some((_, params)) = functions.iter().find(|(known, _)| known == name) {
+        if let Some(known) = functions.iter().find(|known| known.name == name) {
             return Text::script(format!(
                 "{namespace}::{name} takes {}, got {count}",
-                arguments(*params)
+                arguments(known.params)
             ));
         }
-        let names = functions.iter().map(|(name, _)| name.as_str());
+        let names = functions.iter().map(|known| known.name.as_str());
         Text::script(match units::nearest(name, names) {
             Some(near) => format!("\"{id}\" has no function `{name}`, did you mean `{near}`?"),
             None => format!("\"{id}\" has no function `{name}`"),
@@ -404,10 +419,10 @@ impl Explain<'_> {
         self.library.names().any(|known| known == name).then_some(name)
     }
 
-    fn functions(&self) -> Vec<(String, usize)> {
+    fn functions(&self) -> Vec<Defined> {
         let file = self.library.file(self.entry);
         let mut functions = file.map(|file| file.functions.clone()).unwrap_or_default();
-        functions.retain(|(name, _)| name != CAPTURE && !name.starts_with("anon$"));
+        functions.retain(|known| known.name != CAPTURE && !known.name.starts_with("anon$"));
         functions
     }
 
@@ -427,6 +442,14 @@ fn ended(ending: Ending, limits: &ScriptLimits) -> Text {
             help: Some("look for a loop that does not end, or raise the limit".to_owned()),
         },
         Ending::Limit(ErrorKind::Stack) => stack_overflow(),
+        Ending::Limit(ErrorKind::Memory) => Text {
+            kind: ScriptErrorKind::Uncaught(ErrorKind::Memory),
+            message: format!(
+                "the script keeps more than {}",
+                units::format_bytes(limits.memory_bytes as f64)
+            ),
+            help: Some("keep less at a time, or raise the limit".to_owned()),
+        },
         Ending::Limit(kind) => Text {
             kind: ScriptErrorKind::Uncaught(kind),
             message: format!("the script is over its limit of {kind}"),

@@ -22,8 +22,16 @@ use crate::units;
 pub(super) struct File {
     pub(super) path: PathBuf,
     pub(super) text: Rc<str>,
-    /// Its functions: names and numbers of parameters.
-    pub(super) functions: Vec<(String, usize)>,
+    pub(super) functions: Vec<Defined>,
+}
+
+/// A function of a script.
+#[derive(Clone)]
+pub(super) struct Defined {
+    pub(super) name: String,
+    pub(super) params: usize,
+    /// Where its body begins.
+    pub(super) start: Position,
 }
 
 /// A worker's modules and sources.
@@ -83,8 +91,12 @@ impl Library {
             }
         };
         ast.set_source(key.as_str());
-        file.functions =
-            ast.iter_functions().map(|f| (f.name.to_owned(), f.params.len())).collect();
+        let defined = ast.iter_fn_def().map(|function| Defined {
+            name: function.name.to_string(),
+            params: function.params.len(),
+            start: function.body.start_position(),
+        });
+        file.functions = defined.collect();
         self.files.borrow_mut().insert(key, Rc::new(file));
         Ok(ast)
     }
@@ -100,6 +112,11 @@ impl Library {
     /// Returns a file by its name.
     pub(super) fn file(&self, name: &str) -> Option<Rc<File>> {
         self.files.borrow().get(name).cloned()
+    }
+
+    /// Returns what was wrong with the last call of a method that an object does not have so.
+    pub(super) fn missed(&self, name: &str) -> Option<String> {
+        self.current.take_missed().filter(|(method, _)| method == name).map(|(_, message)| message)
     }
 
     /// Returns the native module's table of an import name.

@@ -10,10 +10,12 @@
 //!
 //! # Limits
 //!
-//! Time, slice, stack and interrupt are checked before each operation ([`current`]); strings, arrays
-//! and maps by Rhai after each operation and, where a function multiplies, before ([`checked`]). An
-//! array counts with all that it holds. There is no sum over all values of a VU: a script that keeps
-//! many values each below the limits, in as many variables, can pass `memory_bytes`.
+//! Time, slice, stack, memory and interrupt are checked before each operation ([`current`]);
+//! strings, arrays and maps by Rhai after most operations and, where a function multiplies, before
+//! ([`checked`]). An array counts with all that it holds, so each `push` costs its length.
+//!
+//! Memory is what a call's own steps have added ([`memory`]); what the top level left has the same
+//! limit once more. What a call received, such as bodies, is not counted until it is copied.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -37,10 +39,13 @@ mod explain;
 mod failure;
 mod fiber;
 mod library;
+mod memory;
 mod native;
 mod object;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod value;
 
 /// Stands at the end of every entry script and keeps what the top level left.

@@ -107,12 +107,12 @@ fn register_missing(engine: &mut Engine, current: &Rc<Current>) {
         if failed || !is_object || matches!(name, "==" | "!=") {
             return Ok(None);
         }
-        if Rc::clone(&handle_of(args[0])?.0).methods().iter().any(|method| method.name == name)
-            || rhai::is_valid_identifier(name)
-        {
-            return call(&current, name, args, Position::NONE).map(Some);
+        let object = handle_of(args[0])?.0;
+        if let Err(error) = fitting(&*object, name, args.len() - 1) {
+            current.note_missed(name, error.message);
+            return Ok(None);
         }
-        Ok(None)
+        call(&current, name, args, Position::NONE).map(Some)
     });
 }
 
@@ -169,18 +169,8 @@ fn call(
     let call = current.call()?;
     call.go_on()?;
     let object = handle_of(args[0])?.0;
-    let Some(method) = object.methods().iter().find(|method| method.name == name) else {
-        return Err(Failure::raise(no_method(&*object, name), position));
-    };
-    if !arities(method.params).contains(&(args.len() - 1)) {
-        let error = ApiError::usage(format!(
-            "{}.{name} takes ({}), got {}",
-            object.type_name(),
-            method.params.join(", "),
-            super::native::arguments(args.len() - 1),
-        ));
-        return Err(Failure::raise(error, position));
-    }
+    let method =
+        fitting(&*object, name, args.len() - 1).map_err(|error| Failure::raise(error, position))?;
     let label = format!("{}.{name}", object.type_name());
     let answer = args[1..]
         .iter()
@@ -192,6 +182,26 @@ fn call(
             object.call(&call.vu, method, args)
         });
     finish(&call, answer, position)
+}
+
+/// Returns the method of a name if it takes that many arguments.
+fn fitting(
+    object: &dyn Object,
+    name: &str,
+    count: usize,
+) -> std::result::Result<&'static Method, ApiError> {
+    let Some(method) = object.methods().iter().find(|method| method.name == name) else {
+        return Err(no_method(object, name));
+    };
+    if !arities(method.params).contains(&count) {
+        return Err(ApiError::usage(format!(
+            "{}.{name} takes ({}), got {}",
+            object.type_name(),
+            method.params.join(", "),
+            super::native::arguments(count),
+        )));
+    }
+    Ok(method)
 }
 
 /// Waits for an answer if it must, and returns it to the script.

@@ -52,7 +52,7 @@ pub(super) const TABLES: &[Module] = &[
             Function { name: "thing", params: &[], run: Run::Now(thing) },
             Function { name: "note", params: &["..."], run: Run::Now(note) },
         ],
-        constants: &[Constant { name: "shared", value: || Value::object(Thing::default()) }],
+        constants: &[Constant { name: "common", value: || Value::object(Thing::default()) }],
     },
 ];
 
@@ -342,7 +342,7 @@ fn worker(limits: ScriptLimits, events: impl Fn(Event) + 'static) -> Rc<WorkerCo
         shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
         registry: RefCell::new(registry),
         declaring: Cell::new(false),
-        network: Rc::new(Network::new(&http).unwrap()),
+        network: Rc::new(Network {}),
         http: Rc::new(http),
         events: Box::new(events),
         status: Arc::default(),

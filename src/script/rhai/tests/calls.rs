@@ -1,6 +1,8 @@
 //! Functions, values, objects, waiting, checks and groups.
 
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 
 use crate::api::{Stop, Value};
 use crate::script::rhai::testing::{Script, block_on, instance, map, notes};
@@ -52,10 +54,10 @@ fn waiting_vus_interleave_on_one_engine() {
         )
     });
     assert_eq!((one.unwrap(), two.unwrap()), (Value::Nil, Value::Nil));
-    assert_eq!(
-        notes(),
-        ["1: 0", "2: 0", "1: 1", "2: 1", "1: 2", "2: 2", "1: \"a\"", "2: \"b\""]
-    );
+    let notes = notes();
+    assert!(notes[0].ends_with(": 0") && notes[1].ends_with(": 0"), "both began: {notes:?}");
+    let of_one: Vec<&String> = notes.iter().filter(|note| note.starts_with("1:")).collect();
+    assert_eq!(of_one, ["1: 0", "1: 1", "1: 2", "1: \"a\""]);
 }
 
 #[test]
@@ -119,7 +121,7 @@ fn objects_have_fields_methods_and_entries() {
 
 #[test]
 fn parts_of_a_modules_objects_can_be_set() {
-    let text = "fn iteration() { probe::shared.part.status = 4; probe::shared.status }";
+    let text = "fn iteration() { probe::common.part.status = 4; probe::common.status }";
     assert_eq!(value(text), Value::Int(4));
     assert_eq!(
         value("fn iteration() { kt::vu.tags.team = \"a\"; kt::vu.tags.team }"),
@@ -186,11 +188,8 @@ fn errors_of_calls_can_be_caught_with_kind_and_message() {
             try { probe::broken() } catch (e) { return [e.kind, e.message, `${e}`]; }
         }";
     let text_of = Value::from;
-    let wanted = vec![
-        text_of("request"),
-        text_of("the probe is broken"),
-        text_of("the probe is broken"),
-    ];
+    let wanted =
+        vec![text_of("request"), text_of("the probe is broken"), text_of("the probe is broken")];
     assert_eq!(value(text), Value::List(wanted));
 }
 
@@ -225,9 +224,8 @@ fn an_interrupt_ends_a_wait_whatever_the_script_catches() {
 
 #[test]
 fn abort_ends_the_script_at_once() {
-    let script = script(
-        "fn iteration() { try { kt::abort(\"x\") } catch {} probe::note(\"went on\"); }",
-    );
+    let script =
+        script("fn iteration() { try { kt::abort(\"x\") } catch {} probe::note(\"went on\"); }");
     assert_eq!(script.error().kind, ScriptErrorKind::Stopped(Stop::Abort));
     assert!(notes().is_empty());
 }
@@ -241,8 +239,8 @@ fn a_dropped_call_frees_what_it_held() {
     let held = Rc::strong_count(&vu);
     block_on(async {
         let mut call = Box::pin(instance.call("iteration", Argument::None));
-        let pending = futures_util::poll!(&mut call);
-        assert!(pending.is_pending());
+        let pending = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await;
+        assert!(pending);
     });
     assert_eq!(Rc::strong_count(&vu), held);
     let error = block_on(async {

@@ -23,10 +23,10 @@ fn files_beside_the_script_can_be_imported_with_their_own_imports_and_constants(
 
 #[test]
 fn predicates_and_closures_work_inside_imported_files() {
-    let script = Script::new("import \"h\" as h; fn iteration() { h::go(|x| x + 1) }").file(
+    let script = Script::new("import \"h\" as h; fn iteration() { h::apply(|x| x + 1) }").file(
         "h.rhai",
         "import \"kingtide\" as kt;
-         fn go(f) { kt::check(1, #{ one: |v| v == 1 }) && [f.call(1)] == [1].map(|x| x + 1) }",
+         fn apply(f) { kt::check(1, #{ one: |v| v == 1 }) && [f.call(1)] == [1].map(|x| x + 1) }",
     );
     assert_eq!(script.run().unwrap(), Value::Bool(true));
     assert_eq!(notes(), ["check one true Nil"]);
@@ -94,7 +94,7 @@ fn native_modules_cannot_be_overwritten() {
          fn iteration() { probe::echo(5) }",
     );
     assert_eq!(script.run().unwrap(), Value::Int(5));
-    for text in ["probe::shared = 1;", "probe::echo = 1;"] {
+    for text in ["probe::common = 1;", "probe::echo = 1;"] {
         let text = format!("import \"kingtide/probe\" as probe; fn iteration() {{ {text} }}");
         assert!(Script::new(&text).run().is_err(), "{text}");
     }
