@@ -8,6 +8,7 @@
 
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Position};
 
+use super::Thrown;
 use super::failure::Failure;
 use crate::api::{ApiError, ErrorKind};
 use crate::plan::ScriptLimits;
@@ -51,7 +52,7 @@ fn replace(text: &mut ImmutableString, find: &str, with: &str, max: usize) -> Re
         let grows = text.matches(find).count().saturating_mul(with.len() - find.len());
         let size = text.len().saturating_add(grows);
         if size > max {
-            return Err(too_large(format!("replace() would make a string of {size} bytes"), max));
+            return Err(too_large(&format!("replace() would make a string of {size} bytes"), max));
         }
     }
     *text = text.replace(find, with).into();
@@ -104,12 +105,12 @@ fn collect<'a, I: Iterator<Item = &'a str>>(split: impl Fn() -> I, max: usize) -
 
 fn parts(count: usize, max: usize) -> Result<()> {
     if count > max {
-        return Err(too_large(format!("splitting would make an array of {count} elements"), max));
+        return Err(too_large(&format!("splitting would make an array of {count} elements"), max));
     }
     Ok(())
 }
 
-fn too_large(what: String, max: usize) -> Box<EvalAltResult> {
+fn too_large(what: &str, max: usize) -> Thrown {
     let error = ApiError::new(ErrorKind::Size, format!("{what}; the limit is {max}"));
     Failure::raise(error, Position::NONE)
 }

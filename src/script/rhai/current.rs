@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use rhai::{Dynamic, EvalAltResult, Position};
 
-use super::SharedModule;
 use super::fiber::{self, Fiber, Input, Step};
 use super::memory;
+use super::{SharedModule, Thrown};
 use crate::api::{ApiError, ErrorKind, Stop, Value, VuContext, Wait};
 use crate::clock::{self, Instant};
 use crate::plan::ScriptLimits;
@@ -171,7 +171,7 @@ impl Call {
 }
 
 /// Returns the error that no script catches.
-pub(super) fn terminated() -> Box<EvalAltResult> {
+pub(super) fn terminated() -> Thrown {
     Box::new(EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE))
 }
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use rhai::{Dynamic, Engine, EvalAltResult, Position};
 
+use super::Thrown;
 use crate::api::ApiError;
 
 /// A call's error as a script's value: `catch (e) { e.message; e.kind }`.
@@ -17,16 +18,16 @@ pub(super) struct Failure {
 
 impl Failure {
     /// Returns the Rhai error that throws `error`.
-    pub(super) fn raise(error: ApiError, position: Position) -> Box<EvalAltResult> {
+    pub(super) fn raise(error: ApiError, position: Position) -> Thrown {
         Self { error: Rc::new(error), load: false }.throw(position)
     }
 
     /// Returns the Rhai error of a module that cannot be loaded.
-    pub(super) fn load(message: impl Into<String>, position: Position) -> Box<EvalAltResult> {
+    pub(super) fn load(message: impl Into<String>, position: Position) -> Thrown {
         Self { error: Rc::new(ApiError::usage(message)), load: true }.throw(position)
     }
 
-    fn throw(self, position: Position) -> Box<EvalAltResult> {
+    fn throw(self, position: Position) -> Thrown {
         Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(self), position))
     }
 }

@@ -277,11 +277,11 @@ mod tests {
         let alive = Rc::new(());
         let held = Rc::clone(&alive);
         let mut fiber = Fiber::new(move || {
-            let _held = held;
             let mut failed = 0;
             while failed < 3 {
                 failed += usize::from(wait(operation(1)).is_err());
             }
+            drop(held);
         })
         .unwrap();
         fiber.resume(Input::Go);

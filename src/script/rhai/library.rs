@@ -156,13 +156,11 @@ impl Library {
     }
 
     fn no_module(&self, name: &str) -> String {
-        match units::nearest(name, self.names()) {
-            Some(near) => format!("there is no module \"{name}\", did you mean \"{near}\"?"),
-            None => {
-                let names: Vec<&str> = self.names().collect();
-                format!("there is no module \"{name}\"; there are {}", names.join(", "))
-            }
+        if let Some(near) = units::nearest(name, self.names()) {
+            return format!("there is no module \"{name}\", did you mean \"{near}\"?");
         }
+        let names: Vec<&str> = self.names().collect();
+        format!("there is no module \"{name}\"; there are {}", names.join(", "))
     }
 
     fn evaluate(
@@ -191,15 +189,13 @@ impl Library {
         }
         let inside = |error| Box::new(EvalAltResult::ErrorInModule(name.into(), error, position));
         let known = self.compiled.borrow().get(path).cloned();
-        let ast = match known {
-            Some(ast) => ast,
-            None => {
-                let ast =
-                    self.compile(engine, path, name, text).map_err(|error| inside(error.into()))?;
-                let ast = Rc::new(ast);
-                self.compiled.borrow_mut().insert(path.to_owned(), Rc::clone(&ast));
-                ast
-            }
+        let ast = if let Some(ast) = known {
+            ast
+        } else {
+            let ast = self.compile(engine, path, name, text);
+            let ast = Rc::new(ast.map_err(|error| inside(error.into()))?);
+            self.compiled.borrow_mut().insert(path.to_owned(), Rc::clone(&ast));
+            ast
         };
         call.loading.borrow_mut().push(path.to_owned());
         let module = rhai::Module::eval_ast_as_new(Scope::new(), &ast, engine);

@@ -83,6 +83,9 @@ pub struct Instance {
 
 type Answer = Result<Value, ScriptError>;
 
+/// What Rhai calls an error.
+type Thrown = Box<rhai::EvalAltResult>;
+
 /// A module that has been loaded.
 type SharedModule = Rc<rhai::Module>;
 

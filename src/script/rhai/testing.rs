@@ -56,7 +56,7 @@ pub(super) const TABLES: &[Module] = &[
     },
 ];
 
-pub(super) const METHODS: &[&[Method]] = &[&THING_METHODS.split_at(1).0];
+pub(super) const METHODS: &[&[Method]] = &[THING_METHODS.split_at(1).0];
 
 const THING_METHODS: &[Method] = &[
     Method { name: "add", params: &["value", "twice?"], waits: false },
