@@ -14,6 +14,8 @@ mod error;
 pub mod luau;
 pub mod rhai;
 mod source;
+#[cfg(test)]
+pub(crate) mod testing;
 
 /// A worker's compiled form of a program.
 pub enum Host {

@@ -1,0 +1,126 @@
+//! Native modules as read-only tables.
+
+use std::rc::Rc;
+
+use mlua::{Function, Lua, Table};
+
+use super::convert;
+use super::kit::{Kit, Waiting, interned};
+use crate::api::{Module, Run};
+
+/// Binds every module's functions and constants.
+pub(super) fn bind_modules(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
+    for module in kit.chunks.modules {
+        let table = bind_module(lua, kit, module)?;
+        kit.modules.borrow_mut().push(table);
+    }
+    for (index, module) in kit.chunks.modules.iter().enumerate() {
+        let table = kit.modules.borrow()[index].clone();
+        add_scripted(lua, kit, module, &table)?;
+        let place = if module.name.is_empty() {
+            "kingtide".to_owned()
+        } else {
+            format!("kingtide/{}", module.name)
+        };
+        seal(lua, kit, &table, &place)?;
+    }
+    Ok(())
+}
+
+/// Returns a function's name in messages: `http.get`, `kt.sleep`.
+fn call_name(module: &Module, function: &str) -> &'static str {
+    let module = if module.name.is_empty() { "kt" } else { module.name };
+    interned(&format!("{module}.{function}"))
+}
+
+fn bind_module(lua: &Lua, kit: &Rc<Kit>, module: &'static Module) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    for function in module.functions {
+        let call = call_name(module, function.name);
+        let (place, name) = place(lua, &table, function.name)?;
+        let address = place.to_pointer() as usize;
+        match function.run {
+            Run::Now(run) => {
+                let native = kit.native(lua, run, call, function.params, address)?;
+                place.raw_set(name, kit.makers().now.call::<Function>(native)?)?;
+            }
+            Run::Wait(_) => {
+                place.raw_set(name, kit.waiting(Waiting::Function(function, call, address))?)?;
+            }
+            Run::Script => {}
+        }
+    }
+    for constant in module.constants {
+        let (place, name) = place(lua, &table, constant.name)?;
+        place.raw_set(name, convert::to_lua(lua, kit, (constant.value)(), true)?)?;
+    }
+    Ok(table)
+}
+
+/// Returns the table that `log.info` lies in, and `info`.
+fn place<'a>(lua: &Lua, table: &Table, name: &'a str) -> mlua::Result<(Table, &'a str)> {
+    let mut table = table.clone();
+    let mut name = name;
+    while let Some((outer, inner)) = name.split_once('.') {
+        table = match table.raw_get::<Option<Table>>(outer)? {
+            Some(known) => known,
+            None => {
+                let new = lua.create_table()?;
+                table.raw_set(outer, &new)?;
+                new
+            }
+        };
+        name = inner;
+    }
+    Ok((table, name))
+}
+
+/// Adds a module's functions with callbacks and takes its hidden parts away.
+fn add_scripted(lua: &Lua, kit: &Rc<Kit>, module: &Module, table: &Table) -> mlua::Result<()> {
+    // The parts stay reachable for the functions that are made of them, and for nobody else.
+    let parts = lua.create_table()?;
+    for pair in table.pairs::<mlua::Value, mlua::Value>() {
+        let (name, value) = pair?;
+        parts.raw_set(name, value)?;
+    }
+    let mut made: Vec<Table> = Vec::new();
+    if let Some(make) = kit.makers().scripted.raw_get::<Option<Function>>(module.name)? {
+        made.push(make.call(&parts)?);
+    }
+    if let Some(chunk) = kit.chunks.scripted(module.name) {
+        let make = kit.instantiate(lua, &chunk, 0, lua.globals())?;
+        made.push(make.call(&parts)?);
+    }
+    for functions in made {
+        for pair in functions.pairs::<String, mlua::Value>() {
+            let (name, function) = pair?;
+            let (place, name) = place(lua, table, &name)?;
+            place.raw_set(name, function)?;
+        }
+    }
+    for function in module.functions.iter().filter(|f| f.name.starts_with('_')) {
+        table.raw_set(function.name, mlua::Value::Nil)?;
+    }
+    Ok(())
+}
+
+/// Makes a module's table, and the tables in it, read-only, and names that are not in it errors.
+fn seal(lua: &Lua, kit: &Rc<Kit>, table: &Table, place: &str) -> mlua::Result<()> {
+    let mut known = Vec::new();
+    for pair in table.pairs::<mlua::Value, mlua::Value>() {
+        let (name, value) = pair?;
+        let name = name.to_string()?;
+        if let mlua::Value::Table(inner) = &value
+            && !inner.is_readonly()
+        {
+            seal(lua, kit, inner, &format!("{place} {name}"))?;
+        }
+        known.push(name);
+    }
+    known.sort();
+    let id = kit.strict.borrow().len();
+    kit.strict.borrow_mut().push((place.to_owned(), known));
+    kit.makers().strict.call::<()>((table, id))?;
+    table.set_readonly(true);
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The native parts of the prelude.
+
+use std::rc::Rc;
+
+use mlua::{Lua, Table};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
+
+use super::chunks::{Found, PRELUDE, compile};
+use super::kit::{Kit, Makers};
+use super::state::tag;
+use super::{convert, failure, meter, slot};
+use crate::api::{ApiError, LogLevel, Value};
+use crate::script::ScriptErrorKind;
+use crate::units;
+
+/// Runs the prelude: it replaces library functions and returns the makers of bound ones.
+pub(super) fn run_prelude(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
+    let native = lua.create_table()?;
+    native.raw_set("tag", tag())?;
+    native.raw_set("null", mlua::Value::NULL)?;
+    let own = Rc::clone(kit);
+    let trap = lua.create_function(move |lua, error: mlua::Value| {
+        if let Some(slot) = own.running() {
+            let frames = slot::frames(lua, &own.chunks);
+            slot.keep_trace(failure::describe(&own, &error), frames);
+        }
+        Ok(error)
+    })?;
+    native.raw_set("trap", trap)?;
+    let plain = lua.create_function(|lua, error: mlua::Value| match &error {
+        mlua::Value::Error(inner) => {
+            Ok(mlua::Value::String(lua.create_string(failure::plain(inner))?))
+        }
+        _ => Ok(error),
+    })?;
+    native.raw_set("plain", plain)?;
+    add_small_parts(lua, kit, &native)?;
+    add_require(lua, kit, &native)?;
+    let bytecode = compile(include_str!("prelude.luau")).map_err(meter::Raised::error)?;
+    let makers: Table = lua
+        .load(bytecode.as_slice())
+        .set_mode(mlua::chunk::ChunkMode::Binary)
+        .set_name(format!("={PRELUDE}"))
+        .call(native)?;
+    let makers = Makers {
+        now: makers.raw_get("now")?,
+        wait: makers.raw_get("wait")?,
+        run: makers.raw_get("run")?,
+        iterator: makers.raw_get("iterator")?,
+        strict: makers.raw_get("strict")?,
+        scripted: makers.raw_get("scripted")?,
+    };
+    if kit.makers.set(makers).is_err() {
+        return Err(meter::Raised::error("the prelude ran twice"));
+    }
+    Ok(())
+}
+
+fn add_small_parts(lua: &Lua, kit: &Rc<Kit>, native: &Table) -> mlua::Result<()> {
+    let own = Rc::clone(kit);
+    let log = lua.create_function(move |_, text: mlua::LuaString| {
+        own.slot()?.vu.log(LogLevel::Info, text.to_string_lossy());
+        Ok(())
+    })?;
+    native.raw_set("log", log)?;
+    let own = Rc::clone(kit);
+    let memory =
+        lua.create_function(move |lua, ()| Ok(own.bytes_of(lua, &*own.slot()?) as f64 / 1024.0))?;
+    native.raw_set("memory", memory)?;
+    let own = Rc::clone(kit);
+    let random = lua.create_function(move |lua, (low, high): (Option<f64>, Option<f64>)| {
+        let slot = own.slot()?;
+        let bits = slot.vu.random.borrow_mut().next_u64();
+        own.answer(lua, &slot, random(bits, low, high).map(Value::Number))
+    })?;
+    native.raw_set("random", random)?;
+    let own = Rc::clone(kit);
+    let seed = lua.create_function(move |lua, seed: f64| {
+        let slot = own.slot()?;
+        *slot.vu.random.borrow_mut() = Xoshiro256PlusPlus::seed_from_u64(seed.to_bits());
+        own.answer(lua, &slot, Ok(Value::Nil))
+    })?;
+    native.raw_set("randomseed", seed)?;
+    let own = Rc::clone(kit);
+    let mark = lua.create_function(move |_, table: Table| {
+        if !table.has_metatable() && !table.is_readonly() {
+            table.set_metatable(Some(own.list_mark.clone()))?;
+        }
+        Ok(table)
+    })?;
+    native.raw_set("mark", mark)?;
+    let own = Rc::clone(kit);
+    let is_list = lua.create_function(move |_, table: Table| {
+        let listed =
+            matches!(convert::from_lua(&own, &mlua::Value::Table(table)), Ok(Value::List(_)));
+        Ok(listed)
+    })?;
+    native.raw_set("is_list", is_list)?;
+    let own = Rc::clone(kit);
+    let missing = lua.create_function(move |_, (id, key): (usize, mlua::Value)| {
+        let strict = own.strict.borrow();
+        let key = key.to_string()?;
+        Ok(strict.get(id).map(|(place, known)| missing(place, known, &key)))
+    })?;
+    native.raw_set("missing", missing)
+}
+
+/// `math.random` from the VU's own numbers, so that runs repeat and VUs do not see each other.
+fn random(bits: u64, low: Option<f64>, high: Option<f64>) -> Result<f64, ApiError> {
+    let (low, high) = match (low, high) {
+        (None, _) => return Ok((bits >> 11) as f64 / (1_u64 << 53) as f64),
+        (Some(high), None) => (1.0, high.floor()),
+        (Some(low), Some(high)) => (low.floor(), high.floor()),
+    };
+    if !(low <= high && high - low < 9e15) {
+        return Err(ApiError::usage(format!("math.random: there is no number in {low}..{high}")));
+    }
+    let span = (high - low) as u64 + 1;
+    Ok(low + ((u128::from(bits) * u128::from(span)) >> 64) as f64)
+}
+
+fn missing(place: &str, known: &[String], key: &str) -> String {
+    match units::nearest(key, known.iter().map(String::as_str)) {
+        Some(near) => format!("{place} has no function `{key}`, did you mean `{near}`?"),
+        None => format!("{place} has no function `{key}`; there are {}", known.join(", ")),
+    }
+}
+
+/// The native parts of `require`.
+fn add_require(lua: &Lua, kit: &Rc<Kit>, native: &Table) -> mlua::Result<()> {
+    let own = Rc::clone(kit);
+    let resolve = lua.create_function(move |lua, request: mlua::Value| {
+        let problem = |text: &str| -> mlua::Result<_> {
+            if let Some(slot) = own.running() {
+                slot.note(text, ScriptErrorKind::Load);
+            }
+            let text = mlua::Value::String(lua.create_string(text)?);
+            Ok(("problem", text, mlua::Value::Nil))
+        };
+        let mlua::Value::String(request) = &request else {
+            return problem("require: argument 1 must be a string such as \"@kingtide/http\"");
+        };
+        let from = slot::caller(lua, &own.chunks).unwrap_or_else(|| Rc::clone(&own.chunks.entry));
+        let name = match own.chunks.find(&from, &request.to_string_lossy()) {
+            Ok(Found::Native(index)) => {
+                let module = own.modules.borrow()[index].clone();
+                return Ok(("value", mlua::Value::Table(module), mlua::Value::Nil));
+            }
+            Ok(Found::Chunk(name)) => name,
+            Err(error) => {
+                let (_, text, key) = problem(&error.message)?;
+                return Ok((if error.placed { "place" } else { "problem" }, text, key));
+            }
+        };
+        let slot = own.slot()?;
+        match slot.modules.borrow().get(&name) {
+            Some(Some(value)) => return Ok(("value", value.clone(), mlua::Value::Nil)),
+            Some(None) => {
+                return problem(&format!(
+                    "module {name} requires itself, perhaps through other modules"
+                ));
+            }
+            None => {}
+        }
+        let function = own.instantiate(lua, &name, slot.category, slot.globals.clone())?;
+        slot.modules.borrow_mut().insert(Rc::clone(&name), None);
+        let key = mlua::Value::String(lua.create_string(&*name)?);
+        Ok(("load", mlua::Value::Function(function), key))
+    })?;
+    native.raw_set("resolve", resolve)?;
+    let own = Rc::clone(kit);
+    let loaded = lua.create_function(
+        move |_, (key, fine, value): (String, bool, mlua::Value)| -> mlua::Result<Option<String>> {
+            let slot = own.slot()?;
+            let mut modules = slot.modules.borrow_mut();
+            if fine && !value.is_nil() {
+                modules.insert(key.into(), Some(value));
+                return Ok(None);
+            }
+            modules.remove(key.as_str());
+            let problem = format!("module {key} returns nothing: end it with `return`");
+            slot.note(&problem, ScriptErrorKind::Load);
+            Ok(Some(problem))
+        },
+    )?;
+    native.raw_set("loaded", loaded)
+}

@@ -1,0 +1,154 @@
+//! A Lua state: libraries, sandbox, native modules, and places for VUs.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use mlua::{LightUserData, Lua, LuaOptions, MultiValue, StdLib, Table};
+
+use super::chunks::Chunks;
+use super::kit::Kit;
+use super::slot::Slot;
+use super::{bind, convert, memory, meter, natives, object};
+use crate::api::{ErrorKind, Value};
+use crate::script::ScriptErrorKind;
+
+/// Marks what the prelude yields to the worker. Scripts cannot make such a value.
+static TAG: u8 = 0;
+
+/// Globals that scripts do not get; each VU has a `_G` of its own.
+const REMOVED: [&str; 7] =
+    ["_G", "loadstring", "getfenv", "setfenv", "newproxy", "gcinfo", "_VERSION"];
+
+/// Returns what marks yields to the worker.
+pub(super) fn tag() -> mlua::Value {
+    mlua::Value::LightUserData(LightUserData(std::ptr::from_ref(&TAG).cast_mut().cast()))
+}
+
+/// A Lua state with places for VUs.
+pub(super) struct State {
+    /// What its native functions share. Dropped before the state, to which it refers.
+    pub(super) kit: Rc<Kit>,
+    /// The metatable of all VUs' globals.
+    globals_mark: Table,
+    /// What `setup` returned, frozen, with the value that it was made of.
+    data: RefCell<Option<(Rc<Value>, mlua::Value)>>,
+    /// Memory categories that no VU has.
+    free: RefCell<Vec<u8>>,
+    /// The state.
+    pub(super) lua: Lua,
+}
+
+impl State {
+    /// Makes a state with `places` for VUs.
+    pub(super) fn new(chunks: Rc<Chunks>, places: u8) -> mlua::Result<Self> {
+        let libraries = StdLib::COROUTINE
+            | StdLib::TABLE
+            | StdLib::STRING
+            | StdLib::UTF8
+            | StdLib::BIT
+            | StdLib::MATH
+            | StdLib::BUFFER
+            | StdLib::VECTOR;
+        let lua = Lua::new_with(libraries, LuaOptions::default())?;
+        let list_mark = lua.create_table()?;
+        list_mark.raw_set("__metatable", "array")?;
+        list_mark.set_readonly(true);
+        let kit = Kit::new(chunks, list_mark);
+        let base = lua.globals();
+        for name in REMOVED {
+            base.raw_set(name, mlua::Value::Nil)?;
+        }
+        object::register(&lua, &kit)?;
+        natives::run_prelude(&lua, &kit)?;
+        bind::bind_modules(&lua, &kit)?;
+        lua.sandbox(true)?;
+        lua.globals().set_readonly(true);
+        let own = Rc::clone(&kit);
+        lua.set_interrupt(move |lua| meter::check(lua, &own));
+        memory::thin_interrupt(&lua);
+        let globals_mark = lua.create_table()?;
+        globals_mark.raw_set("__index", base)?;
+        globals_mark.raw_set("__metatable", "globals")?;
+        globals_mark.set_readonly(true);
+        let free = RefCell::new((1..=places).rev().collect());
+        Ok(Self { kit, globals_mark, data: RefCell::default(), free, lua })
+    }
+
+    /// Returns whether a VU fits in.
+    pub(super) fn has_place(&self) -> bool {
+        !self.free.borrow().is_empty()
+    }
+
+    /// Takes a place: a memory category.
+    pub(super) fn take_place(&self) -> Option<u8> {
+        self.free.borrow_mut().pop()
+    }
+
+    /// Gives a place back.
+    pub(super) fn leave_place(&self, category: u8) {
+        self.free.borrow_mut().push(category);
+    }
+
+    /// Makes a VU's globals.
+    pub(super) fn globals(&self) -> mlua::Result<Table> {
+        let globals = self.lua.create_table()?;
+        globals.raw_set("_G", &globals)?;
+        globals.set_metatable(Some(self.globals_mark.clone()))?;
+        // Reads that are not here go to read-only tables, so that built-in functions stay fast.
+        globals.set_safeenv(true);
+        Ok(globals)
+    }
+
+    /// Returns what `setup` returned, frozen; converted once for all VUs of the state.
+    pub(super) fn data(&self, data: &Rc<Value>) -> mlua::Result<mlua::Value> {
+        if let Some((known, value)) = &*self.data.borrow()
+            && Rc::ptr_eq(known, data)
+        {
+            return Ok(value.clone());
+        }
+        let value = convert::to_lua(&self.lua, &self.kit, Value::clone(data), true)?;
+        self.data.replace(Some((Rc::clone(data), value.clone())));
+        Ok(value)
+    }
+}
+
+/// Returns the kind of errors that end a VU's memory.
+pub(super) const MEMORY: ScriptErrorKind = ScriptErrorKind::Uncaught(ErrorKind::Memory);
+
+/// Marks a place as the one that runs, with its memory limit, until it is dropped.
+pub(super) struct Entered<'a> {
+    state: &'a State,
+}
+
+impl<'a> Entered<'a> {
+    /// Enters.
+    pub(super) fn new(state: &'a State, slot: &Rc<Slot>) -> Self {
+        let State { lua, kit, .. } = state;
+        kit.set_running(Some(Rc::clone(slot)));
+        memory::charge(lua, slot.category);
+        let left = kit.chunks.limits.memory_bytes.saturating_sub(kit.bytes_of(lua, slot));
+        // It fails only for states that mlua does not own.
+        let _ = lua.set_memory_limit(lua.used_memory().saturating_add(left));
+        slot.started.set(None);
+        slot.sliced.set(false);
+        Self { state }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let State { lua, kit, .. } = self.state;
+        let _ = lua.set_memory_limit(0);
+        memory::charge(lua, 0);
+        kit.set_running(None);
+    }
+}
+
+/// Returns what a coroutine yielded without its tag, if it is for the worker.
+pub(super) fn untag(mut yielded: MultiValue) -> Result<MultiValue, MultiValue> {
+    if yielded.front() == Some(&tag()) {
+        yielded.pop_front();
+        return Ok(yielded);
+    }
+    Err(yielded)
+}
