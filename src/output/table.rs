@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn names_give_way_until_the_lines_fit() {
-        let long = "GET /".to_owned() + &"very/".repeat(20);
+        let long = format!("GET /{}", "very/".repeat(20));
         let lines = table(&[&long]).lines(STYLE);
         assert!(lines.iter().all(|line| width_of(line) <= 60));
         assert!(lines[2].ends_with("1,204    1.20  31.00"), "{}", lines[2]);

@@ -33,11 +33,11 @@ impl TestWorker {
         let sink = Rc::clone(&events);
         let context = Rc::new(WorkerContext {
             http: Rc::new(plan.http.clone()),
+            network: Network::new(&plan.http).expect("the plan names no hosts"),
             shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
             plan,
             registry: RefCell::new(registry),
             declaring: Cell::new(true),
-            network: Rc::new(Network {}),
             events: Box::new(move |event| sink.borrow_mut().push(event)),
             status: Arc::default(),
         });

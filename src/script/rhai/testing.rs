@@ -342,7 +342,7 @@ fn worker(limits: ScriptLimits, events: impl Fn(Event) + 'static) -> Rc<WorkerCo
         shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
         registry: RefCell::new(registry),
         declaring: Cell::new(false),
-        network: Rc::new(Network {}),
+        network: Network::new(&plan.http).expect("the plan names no hosts"),
         http: Rc::new(http),
         events: Box::new(events),
         status: Arc::default(),
