@@ -92,11 +92,7 @@ impl Admission {
 
 /// Returns when an iteration that starts in the first interval is cut off: where the VU is wanted
 /// again before that, the iteration goes on.
-fn deadline(
-    intervals: &[(Instant, Instant)],
-    end: Instant,
-    graceful: Duration,
-) -> Option<Instant> {
+fn deadline(intervals: &[(Instant, Instant)], end: Instant, graceful: Duration) -> Option<Instant> {
     let mut deadline = None;
     for (from, until) in intervals {
         if deadline.is_some_and(|deadline| deadline < *from) {

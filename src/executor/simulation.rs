@@ -380,8 +380,7 @@ fn a_busy_vu_with_drop_loses_what_it_cannot_take() {
 fn a_busy_vu_with_queue_keeps_the_due_times() {
     simulate(async {
         let scene = Scene::new(|_| ms(1_000));
-        let load =
-            Load { vus_max: 1, graceful_stop: seconds(200.0), ..Load::rate(10.0, 10.0) };
+        let load = Load { vus_max: 1, graceful_stop: seconds(200.0), ..Load::rate(10.0, 10.0) };
         let ended = scene.open(&load).await;
         assert_eq!((scene.due(), scene.ended(), scene.dropped()), (100, 100, 0));
         for iteration in &*scene.iterations.borrow() {
@@ -721,8 +720,7 @@ fn an_iteration_is_not_cut_while_its_vu_is_wanted_again() {
     simulate(async {
         let scene = Scene::new(|_| seconds(8.0));
         // Not wanted between 5 s and 6 s, which is shorter than the graceful ramp-down.
-        let curve =
-            ramp(1.0, &[(5.0, 1.0), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (10.0, 1.0)]);
+        let curve = ramp(1.0, &[(5.0, 1.0), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (10.0, 1.0)]);
         let rules = wanted(&scene, &curve, seconds(2.0));
         scene.closed(curve.duration(), seconds(30.0), rules).await;
         assert_eq!((scene.ended(), scene.interrupted()), (2, 0));
@@ -798,8 +796,7 @@ fn closed_shares_number_iterations_apart() {
             let share = Share { index, count: 3 };
             let until = scene.zero + seconds(60.0);
             let left = Rc::new(Cell::new(share.of(100)));
-            let rules =
-                (0..share.of(7)).map(|_| Admission::Pot { left: Rc::clone(&left), until });
+            let rules = (0..share.of(7)).map(|_| Admission::Pot { left: Rc::clone(&left), until });
             scene.closed_share(seconds(60.0), seconds(1.0), rules, share).await
         });
         futures_util::future::join_all(parts).await;
