@@ -66,7 +66,7 @@ fn add_small_parts(lua: &Lua, kit: &Rc<Kit>, native: &Table) -> mlua::Result<()>
     native.raw_set("log", log)?;
     let own = Rc::clone(kit);
     let memory =
-        lua.create_function(move |lua, ()| Ok(own.bytes_of(lua, &*own.slot()?) as f64 / 1024.0))?;
+        lua.create_function(move |lua, ()| Ok(Kit::bytes_of(lua, &*own.slot()?) as f64 / 1024.0))?;
     native.raw_set("memory", memory)?;
     let own = Rc::clone(kit);
     let random = lua.create_function(move |lua, (low, high): (Option<f64>, Option<f64>)| {
