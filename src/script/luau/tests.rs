@@ -362,6 +362,10 @@ const HOSTILE: &[(&str, &str)] = &[
     ),
     ("xpcall(function() while true do end end, function() while true do end end)", "time"),
     ("local s = string.rep('a', 60) return string.match(s, string.rep('.-', 25) .. 'b')", "time"),
+    ("assert(string.find(string.rep('a', 3e6), string.rep('a', 1e6) .. 'b', 1, true))", "script"),
+    ("string.split(string.rep('a', 3e6), string.rep('a', 1e6) .. 'b')", "script"),
+    ("table.move({}, 1, 2 ^ 31 - 2, 2)", "script"),
+    ("error(string.rep('', 2 ^ 31 - 1))", "script"),
     ("error(setmetatable({}, { __tostring = function() while true do end end }))", "script"),
     ("tostring(setmetatable({}, { __tostring = function() while true do end end }))", "time"),
     ("local s = 'x' while true do s = s .. s end", "memory"),
@@ -434,7 +438,7 @@ fn hostile_scripts_end_their_own_call_and_leave_no_trace() {
 
 #[test]
 fn garbage_is_no_reason_to_end_a_call() {
-    let body = "local n = 0\nfor i = 1, 20000 do local s = string.rep('x', 5000) .. i n += #s end\nreturn n > 0";
+    let body = "local n = 0\nfor i = 1, 4000 do local s = string.rep('x', 5000) .. i n += #s end\nreturn n > 0";
     assert_eq!(text(body), "true");
     let held = "for i = 1, 200 do trial.thing(1000000) trial.nap() end\nreturn 'kept'";
     assert_eq!(text(held), "kept");
@@ -577,6 +581,12 @@ fn random_numbers_are_the_vus_own() {
     assert_eq!(call(&mut one, "run").unwrap(), call(&mut four, "run").unwrap());
     let value = call(&mut three, "run").unwrap().to_json();
     assert!(value.as_array().unwrap().iter().all(|n| (1..=6).contains(&n.as_i64().unwrap())));
+}
+
+#[test]
+fn long_searches_answer_as_short_ones() {
+    let body = "local p = string.rep('a', 300)\nlocal s = 'xx' .. p .. 'b'\nlocal a, b = s:find(p, 1, true)\nlocal c, d = s:find(p .. 'c')\nlocal e = s:find(p .. '.')\nlocal f = s:find(p, 4, true)\nlocal g = s:find(p, -301, true)\nreturn table.concat({ a, b, tostring(c), tostring(d), e, tostring(f), g }, ' ')";
+    assert_eq!(text(body), "3 302 nil nil 3 nil 3");
 }
 
 #[test]
