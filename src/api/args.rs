@@ -178,7 +178,7 @@ fn tags(place: &str, map: Map) -> Result<Vec<(String, String)>, ApiError> {
 }
 
 /// Returns a tag's value as text.
-pub(super) fn tag(place: &str, name: &str, value: &Value) -> Result<String, ApiError> {
+pub(in crate::api) fn tag(place: &str, name: &str, value: &Value) -> Result<String, ApiError> {
     match value {
         Value::Text(text) => Ok(text.to_str().into_owned()),
         Value::Int(value) => Ok(value.to_string()),
@@ -217,6 +217,11 @@ impl Fields {
     /// Takes a field; nothing if it is missing.
     pub fn take(&mut self, name: &str) -> Value {
         self.map.take(name).unwrap_or_default()
+    }
+
+    /// Returns whether no field is left.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
     }
 
     /// Returns whether a field is there.

@@ -10,6 +10,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use tokio::sync::Notify;
 
+use super::Expected;
 use crate::clock::{self, Instant};
 use crate::metrics::{Registry, Shard, TagSetId};
 use crate::plan::{Curve, HttpPlan, Plan};
@@ -247,6 +248,8 @@ pub struct VuContext {
     pub cookies: Rc<RefCell<CookieJar>>,
     /// Its random numbers: seeded by the test's seed, the VU and the iteration, so that a run repeats.
     pub random: RefCell<Xoshiro256PlusPlus>,
+    /// Which statuses do not fail a request, unless the request says.
+    pub expected: RefCell<Rc<Expected>>,
     /// Ends its iteration from outside.
     pub interrupt: Rc<Interrupt>,
     /// Tags that the script set on its VU: `kt.vu.tags.name = value`.
@@ -272,6 +275,7 @@ impl VuContext {
             http,
             cookies: Rc::default(),
             random: RefCell::new(random_for(seed, id, u64::MAX)),
+            expected: RefCell::default(),
             interrupt: Rc::default(),
             tags: RefCell::default(),
             group: RefCell::default(),

@@ -74,7 +74,7 @@ pub enum Answer {
 /// A native thing that a script holds by handle.
 ///
 /// It lives as long as the script keeps it, in one VU, on one thread.
-pub trait Object: 'static {
+pub trait Object: std::any::Any {
     /// Returns what it is, for messages: `response`.
     fn type_name(&self) -> &'static str;
 

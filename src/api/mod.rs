@@ -5,24 +5,51 @@
 //! each language and converts arguments and answers, nothing more. An operation that waits returns
 //! a future, which looks like a blocking call to the script.
 
-pub use self::args::{Args, Fields};
+pub use self::args::{Args, Fields, unknown as unknown_name};
 pub use self::context::{
     Event, Interrupt, IterationFacts, LogLevel, Phase, ScenarioContext, Stop, TestStatus,
     VuContext, WorkerContext,
 };
 pub use self::error::{ApiError, ErrorKind};
 pub use self::function::{Answer, Constant, Function, Method, Module, Object, Run, Wait};
+pub use self::http::Expected;
 pub use self::value::{Map, Text, Value};
 
 mod args;
 mod context;
+mod crypto;
+mod encoding;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod function;
+mod http;
+mod json;
+mod json_path;
 mod kingtide;
+mod metrics;
+mod random;
+mod time;
 mod value;
 
 /// Every native module, in the order of documentation.
-pub const MODULES: &[Module] = &[kingtide::MODULE];
+pub const MODULES: &[Module] = &[
+    kingtide::MODULE,
+    http::MODULE,
+    metrics::MODULE,
+    json::MODULE,
+    encoding::MODULE,
+    crypto::MODULE,
+    random::MODULE,
+    time::MODULE,
+];
 
 /// Every method that an [`Object`] may have, for languages that bind methods by name.
-pub const METHOD_TABLES: &[&[Method]] = &[];
+pub const METHOD_TABLES: &[&[Method]] = &[
+    http::RESPONSE_METHODS,
+    http::HEADERS_METHODS,
+    http::JAR_METHODS,
+    http::SESSION_METHODS,
+    metrics::METRIC_METHODS,
+    crypto::HASH_METHODS,
+];

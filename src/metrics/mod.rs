@@ -5,8 +5,25 @@
 //! which thresholds, progress and summary read. Every distribution is a [`Histogram`] that adds bit
 //! for bit, so it does not matter how many workers there were.
 
+pub use self::aggregate::{Aggregate, Check, Endpoint};
+pub use self::histogram::{Histogram, HistogramError, Range};
 pub use self::registry::{Definition, Kind, MetricError, MetricId, Registry, Unit, builtin};
-pub use self::shard::{RequestSample, RequestTimings, Shard, TagSetId};
+pub use self::request::{RequestSample, RequestTimings};
+pub use self::selector::{Selector, SelectorError};
+pub use self::shard::Shard;
+pub use self::snapshot::Snapshot;
+pub use self::stats::{Stat, Stats};
+pub use self::tag::{TagSetId, Tags};
+pub use self::threshold::{Threshold, ThresholdError, Verdict};
 
+mod aggregate;
+mod histogram;
 mod registry;
+mod request;
+mod selector;
+mod series;
 mod shard;
+mod snapshot;
+mod stats;
+mod tag;
+mod threshold;

@@ -1,5 +1,8 @@
 //! Which metrics there are: built in, and declared by scripts while they load.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 /// A metric's number, dense from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MetricId(pub u16);
@@ -15,6 +18,17 @@ pub enum Kind {
     Rate,
     /// A distribution.
     Trend,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Rate => "rate",
+            Self::Trend => "trend",
+        })
+    }
 }
 
 /// What a metric's numbers are.
@@ -48,40 +62,104 @@ pub struct MetricError(pub String);
 
 /// The metrics of a test. Starts with the built-in ones, at the ids of [`builtin`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Registry {}
+pub struct Registry {
+    definitions: Vec<Definition>,
+    ids: BTreeMap<String, MetricId>,
+}
 
 impl Registry {
     /// Returns the built-in metrics.
     pub fn new() -> Self {
-        Self {}
+        let mut registry = Self { definitions: Vec::new(), ids: BTreeMap::new() };
+        for (id, name, kind, unit) in builtin::ALL {
+            let new = registry.push(name, *kind, unit.clone());
+            debug_assert_eq!(new, *id, "built-in metrics are numbered in their order");
+        }
+        registry
     }
 
     /// Declares a metric, or finds it if it was declared alike.
     ///
     /// # Errors
-    /// If the name is no identifier, or is taken by a metric of another kind or unit.
-    pub fn declare(
-        &mut self,
-        _name: &str,
-        _kind: Kind,
-        _unit: Unit,
-    ) -> Result<MetricId, MetricError> {
-        Ok(MetricId(0))
+    /// If the name is no identifier, is that of a built-in metric, or is taken by a metric of
+    /// another kind or unit.
+    pub fn declare(&mut self, name: &str, kind: Kind, unit: Unit) -> Result<MetricId, MetricError> {
+        if !is_name(name) {
+            return Err(MetricError(format!(
+                "metric name {name:?}: use letters, digits and _, at most {NAME_MAX} of them, \
+                 and begin with a letter or _"
+            )));
+        }
+        let Some(id) = self.find(name) else {
+            if self.definitions.len() > usize::from(u16::MAX) {
+                return Err(MetricError(format!(
+                    "metric {name:?}: a test has at most {} metrics; use tags to tell samples apart",
+                    u32::from(u16::MAX) + 1
+                )));
+            }
+            return Ok(self.push(name, kind, unit));
+        };
+        if usize::from(id.0) < builtin::ALL.len() {
+            return Err(MetricError(format!(
+                "metric {name:?} is built in and recorded by itself: choose another name"
+            )));
+        }
+        let found = self.definition(id);
+        if found.kind == kind && found.unit == unit {
+            return Ok(id);
+        }
+        Err(MetricError(format!(
+            "metric {name:?} is declared as a {} and again as a {}: declare it alike, or choose \
+             another name",
+            described(found.kind, &found.unit),
+            described(kind, &unit)
+        )))
     }
 
     /// Returns the metric of a name.
-    pub fn find(&self, _name: &str) -> Option<MetricId> {
-        None
+    pub fn find(&self, name: &str) -> Option<MetricId> {
+        self.ids.get(name).copied()
     }
 
     /// Returns what a metric is.
-    pub fn definition(&self, _id: MetricId) -> &Definition {
-        unimplemented!()
+    pub fn definition(&self, id: MetricId) -> &Definition {
+        &self.definitions[usize::from(id.0)]
     }
 
     /// Returns all metrics in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = (MetricId, &Definition)> {
-        std::iter::empty()
+        self.definitions.iter().enumerate().map(|(id, metric)| (MetricId(id as u16), metric))
+    }
+
+    /// Returns how many metrics there are.
+    pub(super) fn len(&self) -> usize {
+        self.definitions.len()
+    }
+
+    fn push(&mut self, name: &str, kind: Kind, unit: Unit) -> MetricId {
+        let id = MetricId(self.definitions.len() as u16);
+        self.definitions.push(Definition { name: name.to_owned(), kind, unit });
+        self.ids.insert(name.to_owned(), id);
+        id
+    }
+}
+
+/// Most characters of a metric's name.
+const NAME_MAX: usize = 128;
+
+fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.len() <= NAME_MAX
+}
+
+fn described(kind: Kind, unit: &Unit) -> String {
+    match unit {
+        Unit::None => kind.to_string(),
+        Unit::Time => format!("{kind} of times"),
+        Unit::Bytes => format!("{kind} of bytes"),
+        Unit::Named(unit) => format!("{kind} of {unit:?}"),
     }
 }
 
@@ -144,4 +222,58 @@ builtin! {
     RPC_REQ_FAILED = "rpc_req_failed" Rate None;
     GENERATOR_CPU = "generator_cpu" Gauge None;
     GENERATOR_LAG = "generator_lag" Trend Time;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builtin_metrics_stand_at_their_ids() {
+        let registry = Registry::new();
+        for (id, name, kind, _) in builtin::ALL {
+            assert_eq!(registry.find(name), Some(*id));
+            assert_eq!(registry.definition(*id).kind, *kind);
+        }
+        assert_eq!(registry.iter().count(), builtin::ALL.len());
+        assert_eq!(registry.definition(builtin::HTTP_REQ_DURATION).unit, Unit::Time);
+    }
+
+    #[test]
+    fn declaring_alike_finds_the_same_metric() {
+        let mut registry = Registry::new();
+        let id = registry.declare("orders", Kind::Counter, Unit::None).unwrap();
+        assert_eq!(registry.declare("orders", Kind::Counter, Unit::None), Ok(id));
+        assert_eq!(registry.find("orders"), Some(id));
+        assert_eq!(usize::from(id.0), builtin::ALL.len());
+    }
+
+    #[test]
+    fn declaring_otherwise_names_both_kinds_and_units() {
+        let mut registry = Registry::new();
+        registry.declare("size", Kind::Trend, Unit::Bytes).unwrap();
+        let kind = registry.declare("size", Kind::Counter, Unit::Bytes).unwrap_err().0;
+        assert!(kind.contains("trend of bytes") && kind.contains("counter of bytes"), "{kind}");
+        let unit = registry.declare("size", Kind::Trend, Unit::Time).unwrap_err().0;
+        assert!(unit.contains("trend of bytes") && unit.contains("trend of times"), "{unit}");
+    }
+
+    #[test]
+    fn a_builtin_name_cannot_be_declared_even_alike() {
+        let error = Registry::new().declare("http_reqs", Kind::Counter, Unit::None).unwrap_err();
+        assert!(error.0.contains("built in"), "{error}");
+    }
+
+    #[test]
+    fn names_are_identifiers_of_at_most_128_characters() {
+        let mut registry = Registry::new();
+        let longest = "x".repeat(128);
+        for name in ["a", "_", "a1_B", longest.as_str()] {
+            assert!(registry.declare(name, Kind::Rate, Unit::None).is_ok(), "{name}");
+        }
+        let too_long = "x".repeat(129);
+        for name in ["", "1a", "a-b", "a b", "é", too_long.as_str()] {
+            assert!(registry.declare(name, Kind::Rate, Unit::None).is_err(), "{name}");
+        }
+    }
 }

@@ -1,17 +1,335 @@
-//! A cookie jar after RFC 6265.
+//! A cookie jar after RFC 6265, and the cookies of an answer.
 
-/// A cookie jar.
+use cookie_store::{CookieStore, RawCookie};
+use http::HeaderMap;
+use http::header::SET_COOKIE;
+use time::OffsetDateTime;
+use url::Url;
+
+use super::{ErrorKind, ProtocolError};
+
+/// A cookie jar: what one user's browser would keep.
 #[derive(Debug, Default)]
-pub struct CookieJar {}
+pub struct CookieJar {
+    store: CookieStore,
+}
+
+/// What may be said of a cookie besides its name and value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CookieAttributes {
+    /// Whom it goes to with all below; only the URL's host if not given.
+    pub domain: Option<String>,
+    /// Which paths it goes to; the URL's folder if not given.
+    pub path: Option<String>,
+    /// When it ends, as in `Set-Cookie`: `Wed, 21 Oct 2026 07:28:00 GMT`.
+    pub expires: Option<String>,
+    /// Seconds that it lasts; goes before `expires`.
+    pub max_age: Option<i64>,
+    /// Whether it goes over TLS only.
+    pub secure: bool,
+    /// Whether scripts of a page may not see it; kept, without effect here.
+    pub http_only: bool,
+}
 
 impl CookieJar {
-    /// Returns whether there are no cookies.
-    pub fn is_empty(&self) -> bool {
-        true
+    /// Returns an empty jar.
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Removes all cookies, or those for one URL.
-    pub fn clear(&mut self, _url: Option<&url::Url>) {
-        unimplemented!()
+    /// Returns whether nothing was ever stored, or all was cleared.
+    pub fn is_empty(&self) -> bool {
+        self.store.iter_any().next().is_none()
+    }
+
+    /// Returns the value of the header `cookie` for a URL; nothing if no cookie matches.
+    pub fn header_for(&self, url: &Url) -> Option<String> {
+        let mut header = String::new();
+        for cookie in self.matching(url) {
+            append_pair(&mut header, cookie.name(), cookie.value());
+        }
+        (!header.is_empty()).then_some(header)
+    }
+
+    /// Keeps what an answer from this URL sets. What it may not set is left out (RFC 6265, 5.3).
+    pub fn store(&mut self, url: &Url, headers: &HeaderMap) {
+        for line in set_cookie_lines(headers) {
+            // A server's bad cookie is its own affair; browsers ignore it without a word too.
+            let _ignored = self.store.parse(line, url);
+        }
+    }
+
+    /// Sets a cookie as an answer from this URL would.
+    ///
+    /// # Errors
+    ///
+    /// A name, value or attribute that no header could carry, or a domain that is not the URL's.
+    pub fn set(
+        &mut self,
+        url: &Url,
+        name: &str,
+        value: &str,
+        attributes: &CookieAttributes,
+    ) -> Result<(), ProtocolError> {
+        let bad = |what: String| ProtocolError::new(ErrorKind::InvalidCookie, what);
+        let forbidden = |c: char| c.is_control() || c == ';';
+        if name.is_empty() || name.contains('=') || name.contains(forbidden) {
+            return Err(bad("cookie: a name must be text without `=` and `;`".to_owned()));
+        }
+        let texts = [Some(value), attributes.domain.as_deref(), attributes.path.as_deref()];
+        if texts.into_iter().flatten().any(|text| text.contains(forbidden)) {
+            return Err(bad(format!(
+                "cookie `{name}`: `;` and control characters cannot be in it"
+            )));
+        }
+        let mut cookie = RawCookie::new(name, value);
+        if let Some(domain) = attributes.domain.as_deref().filter(|text| !text.is_empty()) {
+            cookie.set_domain(domain);
+        }
+        if let Some(path) = attributes.path.as_deref().filter(|text| !text.is_empty()) {
+            cookie.set_path(path);
+        }
+        if let Some(text) = attributes.expires.as_deref().filter(|text| !text.is_empty()) {
+            let when = http_date(text).ok_or_else(|| {
+                bad(format!("cookie `{name}`: expires is no HTTP date: `{text}`"))
+            })?;
+            cookie.set_expires(when);
+        }
+        if let Some(seconds) = attributes.max_age {
+            cookie.set_max_age(time::Duration::seconds(seconds));
+        }
+        cookie.set_secure(attributes.secure);
+        cookie.set_http_only(attributes.http_only);
+        match self.store.insert_raw(&cookie, url) {
+            // One that has ended already deletes its namesake, as it does from a server.
+            Ok(_) | Err(cookie_store::CookieError::Expired) => Ok(()),
+            Err(error) => Err(bad(format!("cookie `{name}` cannot be set for this url"))
+                .with_detail(error.to_string())),
+        }
+    }
+
+    /// Returns the names and values that a request to the URL would carry.
+    pub fn cookies_for(&self, url: &Url) -> Vec<(String, String)> {
+        let pairs = self.matching(url);
+        pairs.into_iter().map(|c| (c.name().to_owned(), c.value().to_owned())).collect()
+    }
+
+    /// Removes the cookies of this name that a request to the URL would carry.
+    pub fn delete(&mut self, url: &Url, name: &str) {
+        self.remove_where(url, |cookie| cookie.name() == name);
+    }
+
+    /// Removes the cookies that a request to the URL would carry, or all.
+    pub fn clear(&mut self, url: Option<&Url>) {
+        match url {
+            Some(url) => self.remove_where(url, |_| true),
+            None => self.store.clear(),
+        }
+    }
+
+    /// Longer paths first (RFC 6265, 5.4); then by name, so that the order is the same each time.
+    fn matching(&self, url: &Url) -> Vec<&cookie_store::Cookie<'static>> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let mut cookies = self.store.matches(url);
+        cookies.sort_by(|a, b| {
+            let by_path = b.path.as_ref().len().cmp(&a.path.as_ref().len());
+            by_path.then_with(|| a.name().cmp(b.name()))
+        });
+        cookies
+    }
+
+    fn remove_where(&mut self, url: &Url, doomed: impl Fn(&cookie_store::Cookie<'_>) -> bool) {
+        let keys: Vec<(String, String, String)> = self
+            .store
+            .matches(url)
+            .into_iter()
+            .filter(|cookie| doomed(cookie))
+            .map(|c| (String::from(&c.domain), String::from(&c.path), c.name().to_owned()))
+            .collect();
+        for (domain, path, name) in keys {
+            self.store.remove(&domain, &path, &name);
+        }
+    }
+}
+
+/// A cookie as an answer set it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cookie {
+    /// Its name.
+    pub name: String,
+    /// Its value, as it came.
+    pub value: String,
+    /// Empty if not said.
+    pub domain: String,
+    /// Empty if not said.
+    pub path: String,
+    /// Whether it is not for a page's scripts.
+    pub http_only: bool,
+    /// Whether it goes over TLS only.
+    pub secure: bool,
+    /// Seconds that it lasts; 0 if not said, as in k6.
+    pub max_age: i64,
+    /// When it ends, in milliseconds since 1970; 0 if not said, as in k6.
+    pub expires: i64,
+}
+
+impl Cookie {
+    /// Reads an answer's `set-cookie` headers, in their order; leaves out what is none.
+    pub fn from_headers(headers: &HeaderMap) -> Vec<Self> {
+        set_cookie_lines(headers).filter_map(Self::parse).collect()
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let raw = RawCookie::parse(line).ok()?;
+        let expires = raw.expires_datetime().map_or(0, |at| at.unix_timestamp() * 1000);
+        Some(Self {
+            name: raw.name().to_owned(),
+            value: raw.value().to_owned(),
+            domain: raw.domain().unwrap_or_default().to_owned(),
+            path: raw.path().unwrap_or_default().to_owned(),
+            http_only: raw.http_only().unwrap_or(false),
+            secure: raw.secure().unwrap_or(false),
+            max_age: raw.max_age().map_or(0, time::Duration::whole_seconds),
+            expires,
+        })
+    }
+}
+
+/// Appends `name=value` to the value of a header `cookie`.
+pub(super) fn append_pair(header: &mut String, name: &str, value: &str) {
+    if !header.is_empty() {
+        header.push_str("; ");
+    }
+    header.push_str(name);
+    header.push('=');
+    header.push_str(value);
+}
+
+/// Returns the name of each pair in the value of a header `cookie`, with the pair.
+pub(super) fn pairs(header: &str) -> impl Iterator<Item = (&str, &str)> {
+    header.split(';').map(str::trim).filter(|pair| !pair.is_empty()).map(|pair| {
+        let name = pair.split_once('=').map_or("", |(name, _)| name.trim_end());
+        (name, pair)
+    })
+}
+
+fn set_cookie_lines(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(SET_COOKIE)
+        .iter()
+        .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
+}
+
+/// Reads a date as `Set-Cookie` has it: the cookie parser knows the forms that are about.
+fn http_date(text: &str) -> Option<OffsetDateTime> {
+    RawCookie::parse(format!("x=y; Expires={text}")).ok()?.expires_datetime()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).expect("url")
+    }
+
+    fn answer(lines: &[&'static str]) -> HeaderMap {
+        lines.iter().map(|line| (SET_COOKIE, http::HeaderValue::from_static(line))).collect()
+    }
+
+    #[test]
+    fn cookies_go_to_their_host_and_path_longer_paths_first() {
+        let mut jar = CookieJar::new();
+        let from = url("http://example.org/shop/cart");
+        jar.store(
+            &from,
+            &answer(&["b=2; Path=/", "a=1; Path=/", "deep=3", "sec=4; Secure; Path=/"]),
+        );
+        let header = |text: &str| jar.header_for(&url(text));
+        assert_eq!(header("http://example.org/shop/x").as_deref(), Some("deep=3; a=1; b=2"));
+        assert_eq!(header("http://example.org/").as_deref(), Some("a=1; b=2"));
+        assert_eq!(header("https://example.org/").as_deref(), Some("a=1; b=2; sec=4"));
+        assert_eq!(header("http://other.org/"), None);
+        assert_eq!(header("http://www.example.org/"), None);
+    }
+
+    #[test]
+    fn a_server_cannot_set_cookies_of_another_domain_and_can_delete_its_own() {
+        let mut jar = CookieJar::new();
+        let from = url("http://a.example.org/");
+        jar.store(&from, &answer(&["x=1; Domain=other.org", "y=1; Domain=example.org", "z=1"]));
+        assert_eq!(jar.cookies_for(&url("http://b.example.org/")), [("y".into(), "1".into())]);
+        jar.store(&from, &answer(&["z=; Max-Age=0"]));
+        assert_eq!(jar.header_for(&from).as_deref(), Some("y=1"));
+    }
+
+    #[test]
+    fn cookies_are_set_deleted_and_cleared_by_hand() {
+        let mut jar = CookieJar::new();
+        let (here, there) = (url("http://127.0.0.1:8080/"), url("http://127.0.0.2/"));
+        for (at, name) in [(&here, "a"), (&here, "b"), (&there, "c")] {
+            jar.set(at, name, "v", &CookieAttributes::default()).expect("cookie");
+        }
+        jar.delete(&here, "a");
+        assert_eq!(jar.header_for(&here).as_deref(), Some("b=v"));
+        jar.clear(Some(&here));
+        assert_eq!((jar.header_for(&here), jar.header_for(&there).is_some()), (None, true));
+        jar.clear(None);
+        assert!(jar.is_empty());
+    }
+
+    #[test]
+    fn a_cookie_that_no_header_could_carry_is_refused() {
+        let mut jar = CookieJar::new();
+        let here = url("http://example.org/");
+        let none = CookieAttributes::default();
+        assert!(jar.set(&here, "a", "1; Domain=x", &none).is_err());
+        assert!(jar.set(&here, "a=b", "1", &none).is_err());
+        assert!(jar.set(&here, "", "1", &none).is_err());
+        let elsewhere = CookieAttributes { domain: Some("other.org".into()), ..none.clone() };
+        assert!(jar.set(&here, "a", "1", &elsewhere).is_err());
+        let bad_date = CookieAttributes { expires: Some("tomorrow".into()), ..none };
+        assert!(jar.set(&here, "a", "1", &bad_date).is_err());
+        assert!(jar.is_empty());
+    }
+
+    #[test]
+    fn expired_and_secure_cookies_are_kept_back() {
+        let mut jar = CookieJar::new();
+        let here = url("http://example.org/");
+        let old = CookieAttributes {
+            expires: Some("Wed, 21 Oct 2015 07:28:00 GMT".into()),
+            ..CookieAttributes::default()
+        };
+        jar.set(&here, "old", "1", &old).expect("deleting");
+        let secure = CookieAttributes { secure: true, ..CookieAttributes::default() };
+        jar.set(&here, "s", "1", &secure).expect("secure");
+        assert_eq!(jar.header_for(&here), None);
+        assert_eq!(jar.header_for(&url("https://example.org/")).as_deref(), Some("s=1"));
+    }
+
+    #[test]
+    fn an_answers_cookies_are_seen_with_their_attributes() {
+        let headers = answer(&[
+            "id=7; Path=/p; Domain=example.org; Secure; HttpOnly; Max-Age=60; \
+             Expires=Thu, 01 Jan 1970 00:00:01 GMT",
+            "plain=a b",
+            "nonsense",
+        ]);
+        let cookies = Cookie::from_headers(&headers);
+        let full = Cookie {
+            name: "id".into(),
+            value: "7".into(),
+            domain: "example.org".into(),
+            path: "/p".into(),
+            http_only: true,
+            secure: true,
+            max_age: 60,
+            expires: 1000,
+        };
+        let plain = Cookie { name: "plain".into(), value: "a b".into(), ..Cookie::default() };
+        assert_eq!(cookies, [full, plain]);
     }
 }

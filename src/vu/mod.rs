@@ -1,1 +1,227 @@
-//! x
+//! One virtual user: a script's instance, its life, and what an iteration of it records.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use crate::api::{Interrupt, Phase, ScenarioContext, Stop, Value, VuContext, WorkerContext};
+use crate::clock::{self, Instant};
+use crate::metrics::{Shard, TagSetId, builtin};
+use crate::script::{Argument, Host, Instance, ScriptError, ScriptErrorKind};
+
+/// The functions of a script that belong to a VU's life rather than to a scenario.
+const VU_SETUP: &str = "vu_setup";
+const VU_TEARDOWN: &str = "vu_teardown";
+
+/// What a worker's VUs have in common.
+pub struct Ground {
+    /// What operations act on.
+    pub worker: Rc<WorkerContext>,
+    /// The compiled script.
+    pub host: Host,
+    /// What `setup` returned.
+    pub data: RefCell<Rc<Value>>,
+    /// Takes the errors of iterations.
+    pub on_error: Box<dyn Fn(&ScriptError, &VuContext)>,
+    /// The number of the next VU in this worker, from 0, and the rule that makes it unique in the test.
+    pub next_vu: Cell<u64>,
+    /// This worker's share of VU numbers.
+    pub share: crate::plan::Share,
+}
+
+/// When an iteration was due, and its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// Number in the scenario over all workers, from 0.
+    pub number: u64,
+    /// From the schedule; `None` in closed scenarios.
+    pub due: Option<Instant>,
+}
+
+/// How an iteration ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// To its end.
+    Completed,
+    /// With an error of the script.
+    Failed,
+    /// Cut off from outside.
+    Interrupted,
+}
+
+/// A virtual user.
+pub struct Vu {
+    ground: Rc<Ground>,
+    context: Rc<VuContext>,
+    instance: Instance,
+    function: String,
+    has_setup: bool,
+    has_teardown: bool,
+    /// Whether the script has been given the set-up data.
+    has_data: bool,
+}
+
+impl Vu {
+    /// Makes the next VU of a worker, for a function of a scenario.
+    ///
+    /// # Errors
+    /// If the script's top level fails.
+    pub fn new(
+        ground: &Rc<Ground>,
+        scenario: &Rc<ScenarioContext>,
+        function: &str,
+    ) -> Result<Self, ScriptError> {
+        let number = ground.next_vu.get();
+        ground.next_vu.set(number + 1);
+        let id = ground.share.nth(number) + 1;
+        let context = VuContext::new(Rc::clone(&ground.worker), id, number + 1);
+        let instance = ground.host.instance(&context)?;
+        context.enter(Rc::clone(scenario));
+        let functions = instance.functions();
+        let has = |name: &str| functions.iter().any(|function| function == name);
+        ground.worker.status.vus_initialized.fetch_add(1, Ordering::Relaxed);
+        Ok(Self {
+            ground: Rc::clone(ground),
+            has_setup: has(VU_SETUP),
+            has_teardown: has(VU_TEARDOWN),
+            context,
+            instance,
+            function: function.to_owned(),
+            has_data: false,
+        })
+    }
+
+    /// Returns what ends its iterations from outside.
+    pub fn interrupt(&self) -> Rc<Interrupt> {
+        Rc::clone(&self.context.interrupt)
+    }
+
+    /// Gives the script the set-up data and runs its `vu_setup`, once.
+    pub async fn prepare(&mut self) {
+        if self.has_data {
+            return;
+        }
+        self.has_data = true;
+        let data = Rc::clone(&self.ground.data.borrow());
+        if let Err(error) = self.instance.set_data(&data) {
+            self.report(&error);
+        }
+        if self.has_setup {
+            self.context.phase.set(Phase::VuSetup);
+            if let Err(error) = self.instance.call(VU_SETUP, Argument::Data).await {
+                self.report(&error);
+            }
+            self.record_bytes();
+        }
+    }
+
+    /// Runs one iteration and records it.
+    ///
+    /// To cut it off, stop its [`Vu::interrupt`] and wait: the future must not be dropped.
+    pub async fn iterate(&mut self, start: Start) -> End {
+        self.prepare().await;
+        let started = clock::now();
+        let status = &self.ground.worker.status;
+        self.context.begin_iteration(start.number, started);
+        status.vus_active.fetch_add(1, Ordering::Relaxed);
+        let result = self.instance.call(&self.function, Argument::Data).await;
+        let ended = clock::now();
+        status.vus_active.fetch_sub(1, Ordering::Relaxed);
+        let end = match &result {
+            Ok(_) => End::Completed,
+            Err(error) => match error.kind {
+                ScriptErrorKind::Stopped(Stop::Cut) => End::Interrupted,
+                // The iteration that aborts the test has done what it was for.
+                ScriptErrorKind::Stopped(Stop::Abort) => End::Completed,
+                ScriptErrorKind::Load | ScriptErrorKind::Uncaught(_) => End::Failed,
+            },
+        };
+        if let (Err(error), End::Failed) = (&result, end) {
+            self.report(error);
+        }
+        self.record(start, started, ended, end);
+        self.context.end_iteration();
+        end
+    }
+
+    /// Runs `vu_teardown`, once, at the end of the VU's life.
+    pub async fn retire(mut self) {
+        // A VU that was cut off still says goodbye; its connections are its own affair.
+        self.context.interrupt.reset();
+        if self.has_teardown && self.has_data {
+            self.context.phase.set(Phase::VuTeardown);
+            if let Err(error) = self.instance.call(VU_TEARDOWN, Argument::Data).await {
+                self.report(&error);
+            }
+            self.record_bytes();
+        }
+    }
+
+    fn report(&self, error: &ScriptError) {
+        if let ScriptErrorKind::Uncaught(kind) = error.kind {
+            let worker = &self.ground.worker;
+            let mut shard = worker.shard.borrow_mut();
+            let tags = shard.tag_set(self.context.tag_set(), &[("kind", kind.as_str())]);
+            shard.add(builtin::ITERATION_ERRORS, tags, 1.0);
+        }
+        if !matches!(error.kind, ScriptErrorKind::Stopped(_)) {
+            (self.ground.on_error)(error, &self.context);
+        }
+    }
+
+    /// Records an iteration. What was cut off enters the distributions with the time that it had.
+    fn record(&self, start: Start, started: Instant, ended: Instant, end: End) {
+        let worker = &self.ground.worker;
+        let tags = self.scenario_tags();
+        let status = &worker.status;
+        let mut shard = worker.shard.borrow_mut();
+        if end == End::Interrupted {
+            status.iterations_interrupted.fetch_add(1, Ordering::Relaxed);
+            shard.add(builtin::INTERRUPTED_ITERATIONS, tags, 1.0);
+        } else {
+            status.iterations_completed.fetch_add(1, Ordering::Relaxed);
+            shard.add(builtin::ITERATIONS, tags, 1.0);
+        }
+        shard.add_duration(builtin::ITERATION_DURATION, tags, ended - started);
+        if let Some(due) = start.due {
+            record_open(&mut shard, tags, started.saturating_duration_since(due), ended - due);
+        }
+        drop(shard);
+        self.record_bytes();
+        if let Some(scenario) = &*self.context.scenario.borrow() {
+            scenario.iterations_ended.set(scenario.iterations_ended.get() + 1);
+        }
+    }
+
+    /// Records what went over the VU's sockets since the last time.
+    fn record_bytes(&self) {
+        let (sent, received) = self.context.http.take_bytes();
+        if sent + received > 0 {
+            let tags = self.scenario_tags();
+            let mut shard = self.ground.worker.shard.borrow_mut();
+            shard.add(builtin::DATA_SENT, tags, sent as f64);
+            shard.add(builtin::DATA_RECEIVED, tags, received as f64);
+        }
+    }
+
+    fn scenario_tags(&self) -> TagSetId {
+        self.context.scenario.borrow().as_ref().map_or(TagSetId::EMPTY, |s| s.tags)
+    }
+}
+
+impl Drop for Vu {
+    fn drop(&mut self) {
+        self.ground.worker.status.vus_initialized.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Records the times of an open scenario's iteration.
+pub fn record_open(
+    shard: &mut Shard,
+    tags: TagSetId,
+    lateness: std::time::Duration,
+    response: std::time::Duration,
+) {
+    shard.add_duration(builtin::ITERATION_LATENESS, tags, lateness);
+    shard.add_duration(builtin::ITERATION_RESPONSE_TIME, tags, response);
+}

@@ -1,24 +1,34 @@
-//! One VU's HTTP client.
+//! One VU's HTTP client: what is asked, and what came of it.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use super::{CookieJar, Network, ProtocolError, Timings};
-use crate::plan::HttpPlan;
+pub use self::client::HttpClient;
+
+use super::{ProtocolError, Timings};
+
+mod client;
+mod decode;
+mod hop;
+mod hyper1;
+mod pool;
+mod redirect;
 
 /// A request to send, with the redirects that may follow it.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// Absolute, `http` or `https`.
+    /// Absolute, `http` or `https`. A user and password in it become basic authentication.
     pub url: Url,
-    /// As the author gave them; `host`, `user-agent`, `content-length`, `accept-encoding`? are added if missing.
+    /// As the author gave them; `host`, `user-agent` and `content-length` are added if missing.
+    ///
+    /// `content-length` is always the body's. A cookie here goes before the jar's of that name. An
+    /// empty `user-agent` sends none.
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
@@ -44,15 +54,15 @@ pub enum ResponseKind {
 pub struct Exchange {
     /// The hop's method (redirects may change it).
     pub method: Method,
-    /// The hop's URL.
+    /// The hop's URL, without user and password.
     pub url: Url,
     /// `HTTP/1.1`; empty without an answer.
     pub proto: &'static str,
-    /// `None` without an answer.
+    /// `None` without an answer. There may be one with an error: of the body, say.
     pub status: Option<StatusCode>,
     /// `tls1.3`; empty without TLS.
     pub tls_version: &'static str,
-    /// Who answered.
+    /// Who answered, or was asked.
     pub remote_address: Option<SocketAddr>,
     /// Its time. What was cut off or timed out has the time that it had.
     pub timings: Timings,
@@ -73,6 +83,8 @@ pub struct Response {
     pub body: Bytes,
     /// What the last hop sent.
     pub sent: Sent,
+    /// What the author should know though nothing failed: redirects not followed.
+    pub warning: Option<String>,
 }
 
 /// What a hop sent, for scripts that look at their request.
@@ -82,40 +94,4 @@ pub struct Sent {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-}
-
-/// One VU's HTTP client: its own keep-alive connections.
-#[derive(Debug)]
-pub struct HttpClient {}
-
-impl HttpClient {
-    /// Returns a client without connections.
-    pub fn new(_network: Rc<Network>, _plan: Rc<HttpPlan>) -> Self {
-        Self {}
-    }
-
-    /// Sends a request and follows its redirects. Never fails: what went wrong is in the answer.
-    ///
-    /// `observe` sees each hop when it ends, the last one too. When `cut` resolves, the hop ends at
-    /// once with [`super::ErrorKind::Cut`] and the time that it had. Dropping the future closes the
-    /// connection.
-    pub async fn send(
-        &self,
-        _request: Request,
-        _jar: Option<&std::cell::RefCell<CookieJar>>,
-        _cut: impl Future<Output = ()>,
-        _observe: impl FnMut(&Exchange),
-    ) -> Response {
-        unimplemented!()
-    }
-
-    /// Closes idle connections (`no_vu_connection_reuse`, end of the VU).
-    pub fn close_idle(&self) {
-        unimplemented!()
-    }
-
-    /// Returns bytes sent and received on the sockets, TLS records included, since the last call.
-    pub fn take_bytes(&self) -> (u64, u64) {
-        unimplemented!()
-    }
 }

@@ -1,0 +1,119 @@
+//! A VU without a run around it, for unit tests of modules.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::{
+    Answer, ApiError, Args, Function, Method, Module, Object, Phase, Run, Value, VuContext,
+    WorkerContext,
+};
+use crate::metrics::{Registry, Shard};
+use crate::plan::{HttpDebug, HttpPlan, Isolation, Plan, ScriptLimits};
+use crate::protocol::Network;
+
+/// Returns a VU of a test with this seed, in an iteration.
+pub(super) fn vu(seed: u64) -> Rc<VuContext> {
+    let plan = Arc::new(plan(seed));
+    let registry = Registry::new();
+    let worker = WorkerContext {
+        http: Rc::new(plan.http.clone()),
+        shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
+        registry: RefCell::new(registry),
+        declaring: Cell::new(false),
+        network: Rc::new(Network {}),
+        events: Box::new(|_| {}),
+        status: Arc::default(),
+        plan,
+    };
+    let vu = VuContext::new(Rc::new(worker), 1, 1);
+    vu.phase.set(Phase::Iteration);
+    vu
+}
+
+fn plan(seed: u64) -> Plan {
+    Plan {
+        scenarios: Vec::new(),
+        thresholds: Vec::new(),
+        tags: BTreeMap::new(),
+        env: BTreeMap::new(),
+        http: HttpPlan {
+            user_agent: String::new(),
+            max_redirects: 10,
+            timeout: Duration::from_mins(1),
+            insecure_skip_tls_verify: false,
+            hosts: IndexMap::new(),
+            no_connection_reuse: false,
+            no_vu_connection_reuse: false,
+            no_cookies_reset: false,
+            discard_response_bodies: false,
+            throw: false,
+            debug: HttpDebug::Off,
+            batch: (20, 6),
+            body_bytes_max: 1 << 20,
+            connections_max: 16,
+        },
+        setup_timeout: Duration::from_mins(1),
+        teardown_timeout: Duration::from_mins(1),
+        setup: false,
+        teardown: false,
+        seed,
+        workers: 1,
+        min_iteration_duration: Duration::ZERO,
+        trend_stats: Vec::new(),
+        limits: ScriptLimits {
+            memory_bytes: 64 << 20,
+            time: Duration::from_secs(1),
+            slice: Duration::from_millis(10),
+            call_depth: 200,
+            string_bytes: 1 << 20,
+            table_entries: 1 << 20,
+        },
+        series_max: 1000,
+        isolation: Isolation::Shared,
+    }
+}
+
+/// Calls a function of a module that does not wait.
+pub(super) fn call(
+    vu: &Rc<VuContext>,
+    module: &Module,
+    name: &str,
+    values: Vec<Value>,
+) -> Result<Value, ApiError> {
+    let function: &Function =
+        module.functions.iter().find(|function| function.name == name).expect("a function");
+    let Run::Now(run) = function.run else { panic!("{name} waits") };
+    run(vu, Args::new(format!("{}.{name}", module.name), function.params, values))
+}
+
+/// Calls a method that does not wait.
+pub(super) fn method(
+    vu: &Rc<VuContext>,
+    object: &Value,
+    name: &str,
+    values: Vec<Value>,
+) -> Result<Value, ApiError> {
+    let Value::Object(object) = object else { panic!("{object:?} is no object") };
+    let method: &'static Method =
+        object.methods().iter().find(|method| method.name == name).expect("a method");
+    let args = Args::new(format!("{}:{name}", object.type_name()), method.params, values);
+    match Rc::<dyn Object>::clone(object).call(vu, method, args)? {
+        Answer::Now(value) => Ok(value),
+        Answer::Wait(_) => panic!("{name} waits"),
+    }
+}
+
+/// Returns the message of a call that must fail.
+pub(super) fn message(result: Result<Value, ApiError>) -> String {
+    result.expect_err("an error").message
+}
+
+/// Returns a map.
+pub(super) fn map<const N: usize>(members: [(&str, Value); N]) -> Value {
+    Value::Map(members.into_iter().collect())
+}

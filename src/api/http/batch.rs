@@ -1,0 +1,85 @@
+//! Several requests at once, answered in the shape in which they were asked.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+
+use super::{Call, send};
+use crate::api::{ApiError, Args, Map, Value, VuContext, Wait};
+
+/// `http.batch({ "url", { "GET", "url", body, params }, { method = ..., url = ... } })`
+pub(super) fn batch(vu: &Rc<VuContext>, mut args: Args) -> Result<Wait, ApiError> {
+    let (names, requests): (Option<Vec<String>>, Vec<Value>) = match args.take(0) {
+        Value::List(list) => (None, list),
+        Value::Map(map) => {
+            let (names, requests) = map.into_iter().unzip();
+            (Some(names), requests)
+        }
+        other => return Err(args.wrong(0, "an array or a table of requests", &other)),
+    };
+    let mut calls = Vec::with_capacity(requests.len());
+    for (index, request) in requests.into_iter().enumerate() {
+        let place = match &names {
+            Some(names) => format!("http.batch: request `{}`", names[index]),
+            None => format!("http.batch: request {}", index + 1),
+        };
+        calls.push(read(vu, place, request)?);
+    }
+    let vu = Rc::clone(vu);
+    Ok(Box::pin(async move {
+        let answers = all(&vu, calls).await?;
+        Ok(match names {
+            None => Value::List(answers),
+            Some(names) => Value::Map(names.into_iter().zip(answers).collect::<Map>()),
+        })
+    }))
+}
+
+const PARAMS: &[&str] = &["method", "url", "body?", "params?"];
+
+/// Reads one request in any of its three forms.
+fn read(vu: &Rc<VuContext>, place: String, request: Value) -> Result<Call, ApiError> {
+    let parts = match request {
+        url @ (Value::Text(_) | Value::Object(_)) => vec!["GET".into(), url],
+        Value::List(parts) => parts,
+        Value::Map(map) => {
+            let mut fields =
+                crate::api::Fields::new(place.clone(), map, &["method", "url", "body", "params"])?;
+            let method = fields.take("method");
+            let method = if method.is_nil() { "GET".into() } else { method };
+            vec![method, fields.take("url"), fields.take("body"), fields.take("params")]
+        }
+        other => {
+            return Err(ApiError::usage(format!(
+                "{place} must be a URL, {{ method, url, body, params }} or a table with these names, \
+                 got {}",
+                other.type_name()
+            )));
+        }
+    };
+    let mut args = Args::new(place, PARAMS, parts);
+    let method = super::method(&args.call.clone(), &args.text(0)?.to_str())?;
+    Call::read(vu, &mut args, 1, method, true, None)
+}
+
+/// Sends all calls, as many at once as the test allows in total and per host.
+async fn all(vu: &Rc<VuContext>, calls: Vec<Call>) -> Result<Vec<Value>, ApiError> {
+    let (total, per_host) = vu.worker.http.batch;
+    let total = Semaphore::new(total.max(1) as usize);
+    let mut hosts: BTreeMap<String, Rc<Semaphore>> = BTreeMap::new();
+    let sends = calls.into_iter().map(|call| {
+        let host = call.address.parse().map(|url| url.authority().to_owned()).unwrap_or_default();
+        let host = Rc::clone(
+            hosts.entry(host).or_insert_with(|| Rc::new(Semaphore::new(per_host.max(1) as usize))),
+        );
+        let total = &total;
+        async move {
+            let _per_host = host.acquire().await.expect("the semaphore is never closed");
+            let _total = total.acquire().await.expect("the semaphore is never closed");
+            send::send(vu, call).await
+        }
+    });
+    join_all(sends).await.into_iter().map(|answer| answer.map(Value::object)).collect()
+}

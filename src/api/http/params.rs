@@ -1,0 +1,192 @@
+//! The named arguments of a request.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+
+use super::cookies::Jar;
+use super::expect::Expected;
+use super::session::Session;
+use crate::api::{ApiError, Fields, Map, Value};
+
+/// The names of a request's `params`.
+pub(super) const NAMES: &[&str] = &[
+    "headers",
+    "cookies",
+    "jar",
+    "tags",
+    "name",
+    "timeout",
+    "redirects",
+    "auth",
+    "response",
+    "expected",
+    "throw",
+];
+
+/// The named arguments of a request.
+#[derive(Default)]
+pub(super) struct Params {
+    pub(super) headers: HeaderMap,
+    /// Name, value, and whether it replaces a cookie of the jar.
+    pub(super) cookies: Vec<(String, String, bool)>,
+    pub(super) jar: Option<Rc<Jar>>,
+    pub(super) tags: Vec<(String, String)>,
+    pub(super) name: Option<String>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) redirects: Option<u32>,
+    pub(super) response: Option<Kind>,
+    pub(super) expected: Option<Rc<Expected>>,
+    pub(super) throw: Option<bool>,
+}
+
+/// What becomes of an answer's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Binary,
+    None,
+}
+
+impl Params {
+    /// Reads named arguments over a session's defaults.
+    pub(super) fn read(fields: &mut Fields, session: Option<&Session>) -> Result<Self, ApiError> {
+        let mut params = Self::default();
+        if let Some(session) = session {
+            params.headers = session.headers.clone();
+            params.tags.clone_from(&session.tags);
+            params.timeout = session.timeout;
+        }
+        if fields.is_empty() {
+            return Ok(params);
+        }
+        if let Some(headers) = fields.map("headers")? {
+            read_headers(&fields.place, &headers, &mut params.headers)?;
+        }
+        if let Some(cookies) = fields.map("cookies")? {
+            params.cookies = read_cookies(fields, cookies)?;
+        }
+        params.jar = match fields.take("jar") {
+            Value::Nil | Value::Null => None,
+            Value::Object(object) => Some(super::downcast::<Jar>(object).ok_or_else(|| {
+                ApiError::usage(format!("{}: `jar` must be a cookie jar", fields.place))
+            })?),
+            other => return Err(fields.wrong("jar", "a cookie jar", &other)),
+        };
+        for (name, value) in fields.tags("tags")? {
+            params.tags.retain(|(known, _)| *known != name);
+            params.tags.push((name, value));
+        }
+        params.name = fields.text("name")?.map(|text| text.to_str().into_owned());
+        if let Some(at) = params.tags.iter().position(|(name, _)| name == "name") {
+            // k6's suites name requests by the tag.
+            let (_, name) = params.tags.remove(at);
+            params.name.get_or_insert(name);
+        }
+        params.timeout = fields.duration("timeout")?.or(params.timeout);
+        params.redirects = fields.count("redirects")?.map(|count| count.min(1_000) as u32);
+        if fields.has("auth") {
+            let auth = read_auth(fields)?;
+            params.headers.insert(AUTHORIZATION, auth);
+        }
+        params.response = match fields.text("response")? {
+            None => None,
+            Some(text) => Some(match &*text.to_str() {
+                "text" => Kind::Text,
+                "binary" => Kind::Binary,
+                "none" => Kind::None,
+                other => {
+                    return Err(ApiError::usage(format!(
+                        "{}: `response` must be \"text\", \"binary\" or \"none\", not \"{other}\"",
+                        fields.place
+                    )));
+                }
+            }),
+        };
+        params.expected = match fields.take("expected") {
+            Value::Nil | Value::Null => None,
+            value => Some(Rc::new(Expected::read(&fields.place, &value)?)),
+        };
+        params.throw = fields.bool("throw")?;
+        Ok(params)
+    }
+}
+
+/// Reads headers into a map, replacing those of the same name; a list gives several values.
+pub(super) fn read_headers(
+    place: &str,
+    headers: &Map,
+    into: &mut HeaderMap,
+) -> Result<(), ApiError> {
+    for (name, value) in headers.iter() {
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+            ApiError::usage(format!("{place}: headers: \"{name}\" is no header name"))
+        })?;
+        into.remove(&header);
+        let values = match value {
+            Value::List(list) => list.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        for value in values {
+            let text = crate::api::args::tag(place, name, value)?;
+            let value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| {
+                ApiError::usage(format!(
+                    "{place}: headers: the value of `{name}` has a character that headers cannot hold"
+                ))
+            })?;
+            into.append(&header, value);
+        }
+    }
+    Ok(())
+}
+
+fn read_cookies(fields: &Fields, cookies: Map) -> Result<Vec<(String, String, bool)>, ApiError> {
+    let mut read = Vec::new();
+    for (name, value) in cookies {
+        let (value, replace) = match value {
+            Value::Map(mut map) => {
+                let replace = map.take("replace").is_some_and(|replace| replace.is_truthy());
+                (map.take("value").unwrap_or_default(), replace)
+            }
+            other => (other, false),
+        };
+        let value = crate::api::args::tag(&fields.place, &name, &value)?;
+        read.push((name, value, replace));
+    }
+    Ok(read)
+}
+
+/// Reads `auth = { basic = { user, password } }` (RFC 7617) or `{ bearer = token }` (RFC 6750).
+fn read_auth(fields: &mut Fields) -> Result<HeaderValue, ApiError> {
+    let wanted = "{ basic = { user, password } } or { bearer = token }";
+    let map = match fields.take("auth") {
+        Value::Map(map) => map,
+        other => return Err(fields.wrong("auth", wanted, &other)),
+    };
+    let text = |value: Option<&Value>| {
+        value.and_then(Value::as_text).map(std::borrow::Cow::into_owned).unwrap_or_default()
+    };
+    let value = match map.iter().next() {
+        Some(("basic", Value::List(pair))) if map.len() == 1 && pair.len() == 2 => {
+            let pair = format!("{}:{}", text(pair.first()), text(pair.get(1)));
+            format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(pair))
+        }
+        Some(("basic", Value::Map(pair))) if map.len() == 1 && pair.get("user").is_some() => {
+            let pair = format!("{}:{}", text(pair.get("user")), text(pair.get("password")));
+            format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(pair))
+        }
+        Some(("bearer", token @ Value::Text(_))) if map.len() == 1 => {
+            format!("Bearer {}", text(Some(token)))
+        }
+        _ => return Err(fields.wrong("auth", wanted, &Value::Map(Map::new()))),
+    };
+    HeaderValue::from_str(&value).map_err(|_| {
+        ApiError::usage(format!(
+            "{}: `auth` has a character that headers cannot hold",
+            fields.place
+        ))
+    })
+}

@@ -1,0 +1,297 @@
+//! A response as scripts see it. Its body becomes a script's string only when the script asks.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method as HttpMethod};
+
+use super::params::Kind;
+use crate::api::{Answer, ApiError, Args, Map, Method, Object, Text, Value, VuContext};
+use crate::protocol::{self, Response, Sent, Timings};
+
+pub(in crate::api) const METHODS: &[Method] =
+    &[Method { name: "json", params: &["path?"], waits: false }];
+
+pub(in crate::api) const HEADERS_METHODS: &[Method] =
+    &[Method { name: "all", params: &["name"], waits: false }];
+
+const FIELDS: &[&str] = &[
+    "status",
+    "status_text",
+    "ok",
+    "proto",
+    "url",
+    "headers",
+    "cookies",
+    "body",
+    "timings",
+    "error",
+    "error_code",
+    "remote_address",
+    "remote_ip",
+    "remote_port",
+    "tls_version",
+    "request",
+];
+
+/// What came of a request, for the script.
+pub(super) struct Answered {
+    pub(super) method: HttpMethod,
+    pub(super) url: String,
+    pub(super) error_code: u16,
+    status: u16,
+    status_text: String,
+    ok: bool,
+    proto: &'static str,
+    headers: Rc<HeaderMap>,
+    body: Bytes,
+    kind: Kind,
+    timings: Timings,
+    error: Option<String>,
+    remote: Option<std::net::SocketAddr>,
+    tls_version: &'static str,
+    sent: Sent,
+}
+
+impl Answered {
+    /// Takes over what the client returned.
+    pub(super) fn new(response: Response, kind: Kind, ok: bool) -> Self {
+        let exchange = response.exchange;
+        let status = exchange.status.map_or(0, |status| status.as_u16());
+        let error_code = match &exchange.error {
+            Some(error) => error.kind.code(),
+            None => protocol::status_code_error(status).unwrap_or(0),
+        };
+        // An answer that broke off is no answer: k6 gives status 0 with every error too.
+        let status = if exchange.error.is_some() { 0 } else { status };
+        Self {
+            method: exchange.method,
+            url: exchange.url.into(),
+            error_code,
+            status,
+            status_text: response.status_text,
+            ok,
+            proto: exchange.proto,
+            headers: Rc::new(response.headers),
+            body: response.body,
+            kind,
+            timings: exchange.timings,
+            error: exchange.error.map(|error| error.message),
+            remote: exchange.remote_address,
+            tls_version: exchange.tls_version,
+            sent: response.sent,
+        }
+    }
+
+    /// Returns the response to a request that has no possible URL.
+    pub(super) fn invalid_url(method: HttpMethod, url: String, message: String) -> Self {
+        Self {
+            method,
+            url,
+            error_code: protocol::ErrorKind::InvalidUrl.code(),
+            status: 0,
+            status_text: String::new(),
+            ok: false,
+            proto: "",
+            headers: Rc::default(),
+            body: Bytes::new(),
+            kind: Kind::Text,
+            timings: Timings::default(),
+            error: Some(message),
+            remote: None,
+            tls_version: "",
+            sent: Sent::default(),
+        }
+    }
+
+    /// Returns what went wrong as one sentence, if anything did.
+    pub(super) fn failure(&self) -> Option<String> {
+        let error = self.error.as_ref()?;
+        Some(format!("{} {}: {error}", self.method, self.url))
+    }
+
+    fn body(&self) -> Value {
+        match self.kind {
+            Kind::Text => Value::Text(Text::from_bytes(self.body.clone())),
+            Kind::Binary => Value::Bytes(self.body.clone()),
+            Kind::None => Value::Nil,
+        }
+    }
+
+    fn timings(&self) -> Value {
+        let ms = |duration: std::time::Duration| Value::Number(duration.as_secs_f64() * 1e3);
+        let timings = &self.timings;
+        let members: [(&str, Value); 9] = [
+            ("blocked", ms(timings.blocked)),
+            ("looking_up", ms(timings.looking_up)),
+            ("connecting", ms(timings.connecting)),
+            ("tls_handshaking", ms(timings.tls_handshaking)),
+            ("sending", ms(timings.sending)),
+            ("waiting", ms(timings.waiting)),
+            ("receiving", ms(timings.receiving)),
+            ("duration", ms(timings.duration())),
+            ("total", ms(timings.total())),
+        ];
+        Value::Map(members.into_iter().collect())
+    }
+
+    /// Returns cookies in k6's shape: name to a list of cookies.
+    fn cookies(&self) -> Value {
+        let mut cookies = Map::new();
+        for cookie in protocol::Cookie::from_headers(&self.headers) {
+            let mut members = Map::new();
+            members.push("name", cookie.name.as_str());
+            members.push("value", cookie.value);
+            members.push("domain", cookie.domain);
+            members.push("path", cookie.path);
+            members.push("http_only", cookie.http_only);
+            members.push("secure", cookie.secure);
+            members.push("max_age", cookie.max_age);
+            members.push("expires", cookie.expires);
+            let mut list = match cookies.take(&cookie.name) {
+                Some(Value::List(list)) => list,
+                _ => Vec::new(),
+            };
+            list.push(Value::Map(members));
+            cookies.push(cookie.name, Value::List(list));
+        }
+        Value::Map(cookies)
+    }
+
+    fn request(&self) -> Value {
+        let mut request = Map::new();
+        request.push("method", self.method.as_str());
+        request.push("url", self.url.as_str());
+        request.push("headers", Value::object(Headers(Rc::new(self.sent.headers.clone()))));
+        request.push("body", Value::Text(Text::from_bytes(self.sent.body.clone())));
+        Value::Map(request)
+    }
+}
+
+impl Object for Answered {
+    fn type_name(&self) -> &'static str {
+        "response"
+    }
+
+    fn get(&self, _: &Rc<VuContext>, field: &str) -> Result<Option<Value>, ApiError> {
+        let text = |text: &str| if text.is_empty() { Value::Nil } else { text.into() };
+        Ok(Some(match field {
+            "status" => Value::Int(i64::from(self.status)),
+            "body" => self.body(),
+            "ok" => Value::Bool(self.ok),
+            "headers" => Value::object(Headers(Rc::clone(&self.headers))),
+            "timings" => self.timings(),
+            "error" => self.error.as_deref().map(Value::from).into(),
+            "error_code" => Value::Int(i64::from(self.error_code)),
+            "status_text" => self.status_text.as_str().into(),
+            "proto" => text(self.proto),
+            "url" => self.url.as_str().into(),
+            "cookies" => self.cookies(),
+            "remote_address" => self.remote.map(|address| address.to_string()).into(),
+            "remote_ip" => self.remote.map(|address| address.ip().to_string()).into(),
+            "remote_port" => self.remote.map(|address| i64::from(address.port())).into(),
+            "tls_version" => text(self.tls_version),
+            "request" => self.request(),
+            _ => return Ok(None),
+        }))
+    }
+
+    fn fields(&self) -> &'static [&'static str] {
+        FIELDS
+    }
+
+    fn methods(&self) -> &'static [Method] {
+        METHODS
+    }
+
+    fn call(
+        self: Rc<Self>,
+        _: &Rc<VuContext>,
+        _: &'static Method,
+        mut args: Args,
+    ) -> Result<Answer, ApiError> {
+        if self.kind == Kind::None {
+            return Err(ApiError::usage(
+                "response.json: the body was dropped; ask for it with { response = \"text\" }",
+            ));
+        }
+        let path = args.optional_text(0)?;
+        let path = path.as_ref().map(|path| path.to_str());
+        let value = match &self.error {
+            Some(error) if self.body.is_empty() => {
+                return Err(ApiError::usage(format!(
+                    "response.json: there is no body, because the request failed: {error}"
+                )));
+            }
+            _ => crate::api::json::extract(&self.body, path.as_deref().unwrap_or_default())?,
+        };
+        Ok(Answer::Now(value))
+    }
+
+    fn held_bytes(&self) -> usize {
+        // Headers are 40 to 100 bytes each with their map; a fair guess keeps this cheap.
+        self.body.len() + self.headers.len() * 96
+    }
+
+    fn describe(&self) -> String {
+        match &self.error {
+            Some(error) => format!("<response: {error}>"),
+            None => format!("<response {} {}>", self.status, self.url),
+        }
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// Headers by name in any case; several of one name are joined by `, ` or kept apart by `all`.
+struct Headers(Rc<HeaderMap>);
+
+impl Headers {
+    fn joined(&self, name: &str) -> Option<Value> {
+        let values: Vec<_> = self
+            .0
+            .get_all(name)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        if values.is_empty() { None } else { Some(values.join(", ").into()) }
+    }
+}
+
+impl Object for Headers {
+    fn type_name(&self) -> &'static str {
+        "headers"
+    }
+
+    fn get(&self, _: &Rc<VuContext>, field: &str) -> Result<Option<Value>, ApiError> {
+        Ok(Some(self.joined(field).unwrap_or_default()))
+    }
+
+    fn methods(&self) -> &'static [Method] {
+        HEADERS_METHODS
+    }
+
+    fn call(
+        self: Rc<Self>,
+        _: &Rc<VuContext>,
+        _: &'static Method,
+        mut args: Args,
+    ) -> Result<Answer, ApiError> {
+        let name = args.text(0)?;
+        let values = self.0.get_all(&*name.to_str()).iter();
+        let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).as_ref().into());
+        Ok(Answer::Now(Value::List(values.collect())))
+    }
+
+    fn entries(&self, _: &Rc<VuContext>) -> Option<Vec<(String, Value)>> {
+        let entry =
+            |name: &http::HeaderName| Some((name.as_str().to_owned(), self.joined(name.as_str())?));
+        Some(self.0.keys().filter_map(entry).collect())
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}

@@ -1,0 +1,196 @@
+//! Sends one call, records its hops, and makes its response.
+
+use std::rc::Rc;
+
+use http::header::{CONTENT_TYPE, COOKIE, HeaderValue};
+
+use super::Call;
+use super::params::{Kind, Params};
+use super::response::Answered;
+use super::url::name_of;
+use crate::api::{ApiError, ErrorKind, Event, LogLevel, VuContext};
+use crate::metrics::{RequestSample, RequestTimings, TagSetId};
+use crate::plan::HttpDebug;
+use crate::protocol::{self, Exchange, Request, Response, ResponseKind};
+
+/// Sends a call and returns its response, whatever came of it.
+///
+/// # Errors
+/// If the request failed and the author asked for errors with `throw`.
+pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, ApiError> {
+    let Call { method, address, mut body, mut params } = call;
+    let plan = &vu.worker.http;
+    let kind = params.response.unwrap_or(if plan.discard_response_bodies {
+        Kind::None
+    } else {
+        Kind::Text
+    });
+    let throw = params.throw.unwrap_or(plan.throw);
+    let expected = params.expected.take().unwrap_or_else(|| Rc::clone(&vu.expected.borrow()));
+    let tags = vu.tag_set_with(&params.tags);
+    let name = params.name.take().or(address.name.clone());
+    let url = match address.parse() {
+        Ok(url) => url,
+        Err(message) => {
+            let answered = Answered::invalid_url(method, address.text, message);
+            record_invalid(vu, tags, name.as_deref(), &answered);
+            return thrown(throw, answered);
+        }
+    };
+    if let Some(content_type) = body.content_type.take()
+        && !params.headers.contains_key(CONTENT_TYPE)
+        && let Ok(value) = HeaderValue::from_str(&content_type)
+    {
+        params.headers.insert(CONTENT_TYPE, value);
+    }
+    let jar = params.jar.take().map_or_else(|| Rc::clone(&vu.cookies), |jar| Rc::clone(&jar.0));
+    let uses_jar = add_cookies(&mut params, &jar.borrow(), &url);
+    let request = Request {
+        method,
+        url,
+        headers: params.headers,
+        body: body.bytes,
+        timeout: params.timeout.unwrap_or(plan.timeout),
+        redirects: params.redirects.unwrap_or(plan.max_redirects),
+        response: if kind == Kind::None { ResponseKind::Discard } else { ResponseKind::Keep },
+    };
+    let observe = |exchange: &Exchange| record(vu, tags, name.as_deref(), &expected, exchange);
+    let jar = uses_jar.then_some(&*jar);
+    let response = vu.http.send(request, jar, vu.interrupt.stopped(), observe).await;
+    if plan.debug != HttpDebug::Off {
+        debug(vu, &response, plan.debug);
+    }
+    if let Some(warning) = &response.warning {
+        vu.log(LogLevel::Warn, warning.clone());
+    }
+    let expected = response.exchange.error.is_none()
+        && response.exchange.status.is_some_and(|status| expected.has(status.as_u16()));
+    thrown(throw, Answered::new(response, kind, expected))
+}
+
+/// Puts the call's own cookies into its headers; returns whether the client adds the jar's.
+fn add_cookies(params: &mut Params, jar: &protocol::CookieJar, url: &url::Url) -> bool {
+    if params.cookies.is_empty() {
+        return true;
+    }
+    let mut pairs = if jar.is_empty() { Vec::new() } else { jar.cookies_for(url) };
+    for (name, value, replace) in std::mem::take(&mut params.cookies) {
+        if replace {
+            pairs.retain(|(known, _)| *known != name);
+        }
+        pairs.push((name, value));
+    }
+    let text: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if let Ok(value) = HeaderValue::from_str(&text.join("; ")) {
+        params.headers.insert(COOKIE, value);
+    }
+    false
+}
+
+/// Raises a failed request as an error if the author asked for it.
+fn thrown(throw: bool, answered: Answered) -> Result<Answered, ApiError> {
+    match answered.failure() {
+        Some(error) if throw => Err(ApiError::new(ErrorKind::Request, error)),
+        _ => Ok(answered),
+    }
+}
+
+/// Records one hop.
+fn record(
+    vu: &VuContext,
+    tags: TagSetId,
+    name: Option<&str>,
+    expected: &super::Expected,
+    exchange: &Exchange,
+) {
+    let own_name;
+    let name = if let Some(name) = name {
+        name
+    } else {
+        own_name = name_of(&exchange.url);
+        &own_name
+    };
+    let status = exchange.status.map_or(0, |status| status.as_u16());
+    let (error, error_code, cut) = match &exchange.error {
+        Some(error) => {
+            (error.message.as_str(), error.kind.code(), error.kind == protocol::ErrorKind::Cut)
+        }
+        None => ("", protocol::status_code_error(status).unwrap_or(0), false),
+    };
+    let judged = exchange.error.is_none() && expected.has(status);
+    let timings = &exchange.timings;
+    let sample = RequestSample {
+        method: exchange.method.as_str(),
+        name,
+        url: name,
+        proto: exchange.proto,
+        status,
+        error,
+        error_code,
+        expected: (!cut).then_some(judged),
+        tls_version: exchange.tls_version,
+        timings: RequestTimings {
+            blocked: timings.blocked,
+            looking_up: timings.looking_up,
+            connecting: timings.connecting,
+            tls_handshaking: timings.tls_handshaking,
+            sending: timings.sending,
+            waiting: timings.waiting,
+            receiving: timings.receiving,
+        },
+    };
+    vu.worker.shard.borrow_mut().add_request(tags, &sample);
+}
+
+/// Records a request that could not even be addressed: it failed, in no time.
+fn record_invalid(vu: &VuContext, tags: TagSetId, name: Option<&str>, answered: &Answered) {
+    let sample = RequestSample {
+        method: answered.method.as_str(),
+        name: name.unwrap_or(&answered.url),
+        url: name.unwrap_or(&answered.url),
+        proto: "",
+        status: 0,
+        error: "invalid URL",
+        error_code: answered.error_code,
+        expected: Some(false),
+        tls_version: "",
+        timings: RequestTimings::default(),
+    };
+    vu.worker.shard.borrow_mut().add_request(tags, &sample);
+}
+
+/// Sends what `--http-debug` shows on its way.
+fn debug(vu: &VuContext, response: &Response, mode: HttpDebug) {
+    use std::fmt::Write as _;
+    let exchange = &response.exchange;
+    let mut text = format!("> {} {}\n", exchange.method, exchange.url);
+    let head = |text: &mut String, mark: char, headers: &http::HeaderMap| {
+        for (name, value) in headers {
+            let _infallible =
+                writeln!(text, "{mark} {name}: {}", String::from_utf8_lossy(value.as_bytes()));
+        }
+    };
+    let body = |text: &mut String, body: &[u8]| {
+        if mode == HttpDebug::Full && !body.is_empty() {
+            text.push_str(&String::from_utf8_lossy(body));
+            text.push('\n');
+        }
+    };
+    head(&mut text, '>', &response.sent.headers);
+    body(&mut text, &response.sent.body);
+    match (&exchange.error, exchange.status) {
+        (Some(error), _) => {
+            let _infallible = writeln!(text, "< error {}: {error}", error.kind.code());
+        }
+        (None, status) => {
+            let status = status.map_or(0, |status| status.as_u16());
+            let took = exchange.timings.duration().as_secs_f64() * 1e3;
+            let _infallible = writeln!(text, "< {} {status} in {took:.2} ms", exchange.proto);
+            head(&mut text, '<', &response.headers);
+            body(&mut text, &response.body);
+        }
+    }
+    let who = vu.scenario.borrow().as_ref().map_or(String::new(), |s| format!(" of {}", s.name));
+    text.insert_str(0, &format!("VU {}{who}, iteration {}\n", vu.id, vu.iteration.in_vu.get()));
+    (vu.worker.events)(Event::Debug(text));
+}

@@ -1,0 +1,87 @@
+//! Sessions: a base URL, headers, tags and a timeout for all requests made through one.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use super::{Call, VERBS};
+use crate::api::{Answer, ApiError, Args, Method, Object, Value, VuContext};
+
+const VERB_PARAMS: &[&str] = &["url", "params?"];
+const VERB_BODY_PARAMS: &[&str] = &["url", "body?", "params?"];
+
+pub(in crate::api) const METHODS: &[Method] = &[
+    Method { name: "get", params: VERB_PARAMS, waits: true },
+    Method { name: "head", params: VERB_PARAMS, waits: true },
+    Method { name: "options", params: VERB_PARAMS, waits: true },
+    Method { name: "post", params: VERB_BODY_PARAMS, waits: true },
+    Method { name: "put", params: VERB_BODY_PARAMS, waits: true },
+    Method { name: "patch", params: VERB_BODY_PARAMS, waits: true },
+    Method { name: "del", params: VERB_BODY_PARAMS, waits: true },
+    Method { name: "request", params: &["method", "url", "body?", "params?"], waits: true },
+];
+
+/// Defaults for requests.
+pub(super) struct Session {
+    pub(super) base_url: Option<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) tags: Vec<(String, String)>,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// `http.session{ base_url = ..., headers = ..., tags = ..., timeout = ... }`
+pub(super) fn session(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
+    let mut fields = args.fields(0, &["base_url", "headers", "tags", "timeout"])?;
+    let mut headers = HeaderMap::new();
+    if let Some(map) = fields.map("headers")? {
+        super::params::read_headers(&fields.place, &map, &mut headers)?;
+    }
+    Ok(Value::object(Session {
+        base_url: fields.text("base_url")?.map(|text| text.to_str().into_owned()),
+        headers,
+        tags: fields.tags("tags")?,
+        timeout: fields.duration("timeout")?,
+    }))
+}
+
+impl Object for Session {
+    fn type_name(&self) -> &'static str {
+        "session"
+    }
+
+    fn get(&self, _: &Rc<VuContext>, field: &str) -> Result<Option<Value>, ApiError> {
+        Ok((field == "base_url").then(|| self.base_url.as_deref().map(Value::from).into()))
+    }
+
+    fn fields(&self) -> &'static [&'static str] {
+        &["base_url"]
+    }
+
+    fn methods(&self) -> &'static [Method] {
+        METHODS
+    }
+
+    fn call(
+        self: Rc<Self>,
+        vu: &Rc<VuContext>,
+        method: &'static Method,
+        mut args: Args,
+    ) -> Result<Answer, ApiError> {
+        let call = match VERBS.iter().find(|(name, ..)| *name == method.name) {
+            Some((_, verb, has_body)) => {
+                let verb = super::method(&args.call.clone(), verb)?;
+                Call::read(vu, &mut args, 0, verb, *has_body, Some(&self))?
+            }
+            None => {
+                let verb = super::method(&args.call.clone(), &args.text(0)?.to_str())?;
+                Call::read(vu, &mut args, 1, verb, true, Some(&self))?
+            }
+        };
+        Ok(Answer::Wait(super::answer(vu, call)))
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}

@@ -1,0 +1,171 @@
+//! The terminal: the only place that prints.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use super::args::{LogFormat, Ui};
+use super::env;
+use crate::api::{Event, LogLevel};
+use crate::clock::{self, Instant};
+use crate::output::{Level, Progress, Style, diagnostic, progress, progress_line};
+use crate::run::{self, Observer};
+use crate::script::ScriptError;
+
+/// How often a line of progress appears where nothing is redrawn.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// The width where there is no terminal to ask.
+const WIDTH: usize = 100;
+
+/// Returns the style for text on standard output.
+pub(super) fn out_style() -> Style {
+    style(&std::io::stdout())
+}
+
+/// Returns the style for text on standard error.
+pub(super) fn err_style() -> Style {
+    style(&std::io::stderr())
+}
+
+fn style(stream: &(impl std::io::IsTerminal + std::os::fd::AsFd)) -> Style {
+    let terminal = stream.is_terminal();
+    let size = rustix::termios::tcgetwinsize(stream.as_fd()).ok();
+    let width = size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0);
+    Style {
+        color: terminal && !env::no_color(),
+        width: width.unwrap_or(WIDTH),
+        unicode: env::is_unicode(),
+    }
+}
+
+/// Prints on standard output. A closed pipe is the reader's decision, not an error.
+pub(super) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints on standard error.
+pub(super) fn eprint(text: &str) {
+    let mut out = std::io::stderr().lock();
+    let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints an advice.
+pub(super) fn warn(message: &str) {
+    eprint(&diagnostic(Level::Warning, message, None, &[], err_style()));
+}
+
+/// Shows a run while it goes on, on standard error.
+pub(super) struct Terminal {
+    redraws: bool,
+    lines: bool,
+    verbose: bool,
+    format: LogFormat,
+    style: Style,
+    /// Lines of the display that stand on the terminal.
+    drawn: usize,
+    last_line: Option<Instant>,
+}
+
+impl Terminal {
+    pub(super) fn new(ui: Ui, quiet: bool, verbose: bool, format: LogFormat) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let redraws = ui == Ui::Auto && terminal && !quiet && format == LogFormat::Text;
+        Self {
+            redraws,
+            lines: ui != Ui::None && !quiet && !redraws && format == LogFormat::Text,
+            verbose,
+            format,
+            style: err_style(),
+            drawn: 0,
+            last_line: None,
+        }
+    }
+
+    /// Takes the display away, so that what follows stands in its place.
+    pub(super) fn clear(&mut self) {
+        if self.drawn > 0 {
+            eprint(&format!("\x1b[{}A\x1b[J", self.drawn));
+            self.drawn = 0;
+        }
+    }
+
+    fn log(&mut self, level: LogLevel, message: &str, origin: &str) {
+        if level == LogLevel::Debug && !self.verbose {
+            return;
+        }
+        self.clear();
+        if self.format == LogFormat::Json {
+            let line = serde_json::json!({
+                "level": level.as_str(), "message": message, "origin": origin
+            });
+            eprint(&format!("{line}\n"));
+            return;
+        }
+        let origin = if origin.is_empty() { String::new() } else { format!(" ({origin})") };
+        eprint(&format!("{}: {message}{origin}\n", level.as_str()));
+    }
+}
+
+impl Observer for Terminal {
+    fn phase(&mut self, phase: &'static str) {
+        if self.redraws && matches!(phase, "setup" | "stopping" | "teardown") {
+            self.clear();
+            eprint(&format!("{phase}…\n"));
+            self.drawn = 1;
+        }
+    }
+
+    fn progress(&mut self, now: &Progress<'_>) {
+        if self.redraws {
+            self.clear();
+            let lines = progress(now, self.style);
+            eprint(&format!("{}\n", lines.join("\n")));
+            self.drawn = lines.len();
+        } else if self.lines {
+            let time = clock::now();
+            if self.last_line.is_none_or(|last| time.duration_since(last) >= LINE_EVERY) {
+                // The first line comes at once, so that one sees that it runs.
+                self.last_line = Some(time - Duration::from_millis(100));
+                eprint(&format!("{}\n", progress_line(now, self.style)));
+            }
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Log { level, message, vu, iteration, scenario } => {
+                let origin = match (scenario.as_str(), vu) {
+                    ("", 0) => String::new(),
+                    (scenario, vu) => format!("{scenario} VU {vu}, iteration {iteration}"),
+                };
+                self.log(*level, message, &origin);
+            }
+            Event::Debug(text) => {
+                self.clear();
+                eprint(&format!("{text}\n"));
+            }
+            Event::Warning(text) => {
+                self.clear();
+                warn(text);
+            }
+            Event::Abort(message) => {
+                self.log(LogLevel::Error, &format!("test aborted: {message}"), "")
+            }
+            Event::MarkFailed(message) => {
+                self.log(LogLevel::Error, &format!("test marked as failed: {message}"), "");
+            }
+        }
+    }
+
+    fn error(&mut self, error: &ScriptError, first: &(String, u64, u64)) {
+        self.clear();
+        if self.format == LogFormat::Json {
+            let at = error.location.as_ref().map(|at| format!("{}:{}", at.file, at.line));
+            self.log(LogLevel::Error, &error.message, &at.unwrap_or_default());
+            return;
+        }
+        let seen = (!first.0.is_empty()).then_some((first, 1));
+        eprint(&run::render(error, seen, self.style));
+    }
+}

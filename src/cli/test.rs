@@ -1,0 +1,225 @@
+//! From what was typed to a test: the script loaded, options merged by precedence, the plan made.
+//!
+//! Precedence: defaults < `kingtide.toml` beside the script < script < `KINGTIDE_*` < flags.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::args::{DebugMode, TestArgs};
+use super::env;
+use super::errors::CliError;
+use crate::api::{Event, unknown_name};
+use crate::plan::{
+    self, Facts, HttpDebug, Options, PlanError, Rate, StageOptions, ThresholdOptions,
+};
+use crate::run::{self, Gates, Test, Thresholds};
+use crate::script::Program;
+use crate::units;
+
+/// The file of options beside a script.
+const OPTIONS_FILE: &str = "kingtide.toml";
+
+/// A test, and what was noticed while it was made.
+pub(super) struct Prepared {
+    /// The test.
+    pub(super) test: Test,
+    /// Advice, such as options that replace others.
+    pub(super) notices: Vec<String>,
+    /// What the script's top level logged.
+    pub(super) events: Vec<Event>,
+}
+
+/// Makes a test of what was typed.
+pub(super) fn prepare(args: &TestArgs, gates: Gates) -> Result<Prepared, CliError> {
+    let program = Program::load(&args.script, &args.include)?;
+    let file = options_file(&args.script)?;
+    let flags = flags(args)?;
+    let mut known = file.env.clone().unwrap_or_default();
+    known.extend(flags.env.clone().unwrap_or_default());
+    let loaded = run::load(&program, &known).map_err(|error| CliError::Script(Box::new(error)))?;
+    let script = script_options(&program, &loaded.options)?;
+    let environment = Options::from_env(env::variables())
+        .map_err(|error| CliError::Options(error.to_string(), None))?;
+    let mut notices = Vec::new();
+    let mut merged = script;
+    merged = lay(file, merged, "the script", OPTIONS_FILE, true, &mut notices);
+    merged = lay(environment, merged, "the environment", "the script", false, &mut notices);
+    merged = lay(flags, merged, "the command line", "the options", false, &mut notices);
+    let plan = resolve(args, &merged, &program)?;
+    check_functions(&plan, &loaded.functions, &program)?;
+    let registry = loaded.registry;
+    Thresholds::new(&plan, &registry).map_err(|error| {
+        let path = format!("thresholds.{}", error.selector);
+        CliError::in_script(&PlanError { message: error.to_string(), path }, &program)
+    })?;
+    let test = Test {
+        plan: Arc::new(plan),
+        program: Arc::new(program),
+        registry: Arc::new(registry),
+        functions: loaded.functions,
+        options: merged.to_json(),
+        gates,
+    };
+    Ok(Prepared { test, notices, events: loaded.events })
+}
+
+/// Lays one source over another; where `below` says so, the first under the second.
+fn lay(
+    options: Options,
+    other: Options,
+    above_name: &str,
+    below_name: &str,
+    below: bool,
+    notices: &mut Vec<String>,
+) -> Options {
+    let (merged, said) = if below { other.over(options) } else { options.over(other) };
+    notices.extend(said.iter().map(|notice| format!("{above_name}, over {below_name}: {notice}")));
+    merged
+}
+
+fn resolve(args: &TestArgs, options: &Options, program: &Program) -> Result<plan::Plan, CliError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let memory = rustix::system::sysinfo();
+    let facts = Facts {
+        cores,
+        memory_bytes: memory.totalram * u64::from(memory.mem_unit) / 2,
+        // The hasher's keys are the system's randomness; they are all that is wanted of it.
+        now_seed: RandomState::new().hash_one(0) >> 16,
+        only_scenarios: args.scenarios.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    plan::resolve(options, &facts).map_err(|error| CliError::in_script(&error, program))
+}
+
+/// Reads `kingtide.toml` beside the script, if there is one.
+fn options_file(script: &Path) -> Result<Options, CliError> {
+    let path = script.with_file_name(OPTIONS_FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Options::default()),
+        Err(error) => {
+            return Err(CliError::Usage(format!("cannot read {}: {error}", path.display())));
+        }
+    };
+    Options::from_toml(&text).map_err(|error| CliError::in_file(&error, OPTIONS_FILE, &text))
+}
+
+fn script_options(program: &Program, value: &crate::api::Value) -> Result<Options, CliError> {
+    if value.is_nil() {
+        return Ok(Options::default());
+    }
+    let json = match value.to_json() {
+        // An empty table of Luau may be either.
+        serde_json::Value::Array(list) if list.is_empty() => serde_json::json!({}),
+        other => other,
+    };
+    Options::from_json(json).map_err(|error| CliError::in_script(&error, program))
+}
+
+/// Returns the options that flags set.
+fn flags(args: &TestArgs) -> Result<Options, CliError> {
+    let usage =
+        |flag: &str, error: &dyn std::fmt::Display| CliError::Usage(format!("{flag}: {error}"));
+    let mut options = Options {
+        vus: args.vus,
+        iterations: args.iterations,
+        seed: args.seed,
+        workers: args.workers,
+        no_setup: args.no_setup.then_some(true),
+        no_teardown: args.no_teardown.then_some(true),
+        insecure_skip_tls_verify: args.insecure.then_some(true),
+        ..Options::default()
+    };
+    if let Some(text) = &args.duration {
+        let duration = units::parse_duration(text).map_err(|error| usage("--duration", &error))?;
+        options.duration = Some(duration);
+    }
+    if let Some(text) = &args.rate {
+        options.rate = Some(Rate::parse(text).map_err(|error| usage("--rate", &error))?);
+    }
+    if !args.stages.is_empty() {
+        let stages = args.stages.iter().map(|text| StageOptions::parse(text));
+        let stages = stages.collect::<Result<_, _>>().map_err(|error| usage("--stage", &error))?;
+        options.stages = Some(stages);
+    }
+    if !args.env.is_empty() {
+        options.env = Some(env::script_env(&args.env).map_err(CliError::Usage)?);
+    }
+    if !args.tags.is_empty() {
+        options.tags = Some(pairs("--tag", &args.tags)?.into_iter().collect());
+    }
+    if !args.hosts.is_empty() {
+        options.hosts = Some(pairs("--hosts", &args.hosts)?.into_iter().collect());
+    }
+    if let Some(list) = &args.trend_stats {
+        let stats = list.split(',').map(|stat| stat.trim().to_owned()).collect();
+        options.summary_trend_stats = Some(stats);
+    }
+    options.http_debug = args.http_debug.map(|mode| match mode {
+        DebugMode::Headers => HttpDebug::Headers,
+        DebugMode::Full => HttpDebug::Full,
+    });
+    for text in &args.thresholds {
+        let (metric, expression) = threshold(text)?;
+        let all = options.thresholds.get_or_insert_default();
+        all.entry(metric).or_default().push(ThresholdOptions::new(expression));
+    }
+    Ok(options)
+}
+
+/// Splits `METRIC: EXPRESSION` at the colon that is not in the selector's braces.
+fn threshold(text: &str) -> Result<(String, String), CliError> {
+    let from = text.find('}').unwrap_or(0);
+    match text[from..].find(':') {
+        Some(at) => {
+            let (metric, expression) = text.split_at(from + at);
+            Ok((metric.trim().to_owned(), expression[1..].trim().to_owned()))
+        }
+        None => Err(CliError::Usage(format!(
+            "--threshold {text}: write it as METRIC: EXPRESSION, as in 'http_req_duration: p(95) < \
+             200ms'"
+        ))),
+    }
+}
+
+fn pairs(flag: &str, given: &[String]) -> Result<BTreeMap<String, String>, CliError> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(CliError::Usage(format!("{flag} {text}: write it as NAME=VALUE"))),
+    };
+    given.iter().map(pair).collect()
+}
+
+/// Checks that the functions that scenarios run exist.
+fn check_functions(
+    plan: &plan::Plan,
+    functions: &[String],
+    program: &Program,
+) -> Result<(), CliError> {
+    for scenario in &plan.scenarios {
+        if functions.contains(&scenario.exec) {
+            continue;
+        }
+        let known: Vec<&str> = functions
+            .iter()
+            .map(String::as_str)
+            .filter(|name| {
+                !matches!(*name, "setup" | "teardown" | "vu_setup" | "vu_teardown" | "summary")
+            })
+            .collect();
+        let message = if known.is_empty() {
+            format!(
+                "scenario \"{}\" runs the function `{}`, but the script offers no function to run",
+                scenario.name, scenario.exec
+            )
+        } else {
+            let place = format!("scenario \"{}\"", scenario.name);
+            unknown_name(&place, "function", &scenario.exec, &known)
+        };
+        let path = format!("scenarios.{}.exec", scenario.name);
+        return Err(CliError::in_script(&PlanError { message, path }, program));
+    }
+    Ok(())
+}

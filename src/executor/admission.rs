@@ -1,0 +1,84 @@
+//! When a VU of a closed scenario may start its next iteration.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::clock::Instant;
+
+/// The rule of one VU.
+#[derive(Debug)]
+pub enum Admission {
+    /// `constant-vus`: until a time.
+    While {
+        /// The end.
+        until: Instant,
+    },
+    /// `per-vu-iterations`: so many times.
+    Times {
+        /// How many are left.
+        left: u64,
+        /// The limit.
+        until: Instant,
+    },
+    /// `shared-iterations`: as long as the pot of all VUs has some.
+    Pot {
+        /// How many are left.
+        left: Rc<Cell<u64>>,
+        /// The limit.
+        until: Instant,
+    },
+    /// `ramping-vus`: while this VU is wanted.
+    Wanted {
+        /// When it is wanted, in order: from, until.
+        intervals: Vec<(Instant, Instant)>,
+        /// How long an iteration may go on after the end of an interval.
+        graceful: Duration,
+    },
+}
+
+/// What a VU does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Starts an iteration, which is cut off at the time if one is given.
+    Start(Option<Instant>),
+    /// Waits.
+    WaitUntil(Instant),
+    /// Ends its life.
+    Stop,
+}
+
+impl Admission {
+    /// Decides what comes next; a start is taken from what is left.
+    pub fn next(&mut self, now: Instant) -> Next {
+        match self {
+            Self::While { until } if now < *until => Next::Start(None),
+            Self::Times { left, until } if *left > 0 && now < *until => {
+                *left -= 1;
+                Next::Start(None)
+            }
+            Self::Pot { left, until } if left.get() > 0 && now < *until => {
+                left.set(left.get() - 1);
+                Next::Start(None)
+            }
+            Self::Wanted { intervals, graceful } => {
+                intervals.retain(|(_, until)| now < *until);
+                match intervals.first() {
+                    Some((from, until)) if *from <= now => Next::Start(Some(*until + *graceful)),
+                    Some((from, _)) => Next::WaitUntil(*from),
+                    None => Next::Stop,
+                }
+            }
+            _ => Next::Stop,
+        }
+    }
+
+    /// Takes what the VU will not do any more, to be counted as dropped.
+    pub fn take_left(&mut self) -> u64 {
+        match self {
+            Self::Times { left, .. } => std::mem::take(left),
+            Self::Pot { left, .. } => left.take(),
+            Self::While { .. } | Self::Wanted { .. } => 0,
+        }
+    }
+}

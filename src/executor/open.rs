@@ -1,0 +1,218 @@
+//! The open driver: iterations start when they are due.
+//!
+//! An arrival that finds no free VU gets a new one, up to the limit; past it, it waits with its due
+//! time, or is dropped if the author wants k6's rule. Waiting for a VU without keeping the due time
+//! would let a slow target slow the arrivals: coordinated omission.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::{Control, Member, Tally, Tasks, after, bump};
+use crate::clock::{self, ArrivalTimer, Instant};
+use crate::plan::OnOverload;
+use crate::vu::Start;
+
+/// Most arrivals that wait for a VU; those past it are dropped, so that memory stays bounded.
+const QUEUE_MAX: usize = 1_000_000;
+
+/// After so many new VUs in a row the driver lets the others run.
+const NEW_IN_A_ROW: u32 = 16;
+
+/// After so many arrivals in a row the driver lets the VUs run.
+const ARRIVALS_IN_A_ROW: u32 = 256;
+
+/// A worker's part of an open scenario.
+pub struct Open<M, A, F, L> {
+    /// When the scenario began: the zero of due times.
+    pub began: Instant,
+    /// Number in the scenario and due time of each arrival, in order.
+    pub arrivals: A,
+    /// VUs made before the start.
+    pub members: Vec<M>,
+    /// Makes one more VU; nothing if the test cannot go on.
+    pub make: F,
+    /// Most VUs.
+    pub vus_max: u64,
+    /// What happens to an arrival that finds no free VU.
+    pub on_overload: OnOverload,
+    /// When the scenario ends by its plan.
+    pub end: Instant,
+    /// How long iterations may go on after it.
+    pub graceful_stop: Duration,
+    /// Wakes the driver.
+    pub timer: ArrivalTimer,
+    /// Told of arrivals that waited in vain, with the time that they had waited; and of dropped
+    /// ones, without.
+    pub on_lost: L,
+}
+
+/// Runs an open scenario to its end, or until `control` closes it.
+///
+/// At the end `due = ended + interrupted + dropped` in the tally, to the unit. The future must not
+/// be dropped: stop it by `control`.
+pub async fn open<M, A, F, L>(plan: Open<M, A, F, L>, control: &Rc<Control>, tally: &Rc<Tally>)
+where
+    M: Member,
+    A: Iterator<Item = (u64, Duration)>,
+    F: Fn() -> Option<M>,
+    L: Fn(Option<Duration>),
+{
+    let Open { began, arrivals, members, make, vus_max, on_overload, end, graceful_stop, .. } =
+        plan;
+    let (mut timer, on_lost) = (plan.timer, plan.on_lost);
+    let desk = Rc::new(Desk::default());
+    let mut tasks = Tasks::new();
+    let hire = |tasks: &mut Tasks, member: M, first: Option<Start>| {
+        tally.born();
+        let interrupt = member.interrupt();
+        tasks.spawn(interrupt, serve(member, first, Rc::clone(&desk), Rc::clone(tally)));
+    };
+    for member in members {
+        hire(&mut tasks, member, None);
+    }
+    let (mut new_in_a_row, mut in_a_row) = (0, 0);
+    for (number, due) in arrivals {
+        let start = Start { number, due: Some(began + due) };
+        if clock::now() < began + due {
+            (new_in_a_row, in_a_row) = (0, 0);
+            tokio::select! {
+                biased;
+                () = control.closed() => break,
+                () = timer.wait_until(began + due) => {}
+            }
+        }
+        in_a_row += 1;
+        if in_a_row % ARRIVALS_IN_A_ROW == 0 {
+            tokio::task::yield_now().await;
+        }
+        if control.is_closed() {
+            break;
+        }
+        bump(&tally.due, 1);
+        if desk.give(start) {
+            continue;
+        }
+        if tally.vus.get() < vus_max
+            && let Some(member) = make()
+        {
+            hire(&mut tasks, member, Some(start));
+            new_in_a_row += 1;
+            if new_in_a_row % NEW_IN_A_ROW == 0 {
+                tokio::task::yield_now().await;
+            }
+            continue;
+        }
+        tally.short_of_vus.set(true);
+        if on_overload == OnOverload::Queue && desk.queue.borrow().len() < QUEUE_MAX {
+            desk.queue.borrow_mut().push_back(start);
+        } else {
+            bump(&tally.dropped, 1);
+            on_lost(None);
+        }
+    }
+    tokio::select! {
+        biased;
+        () = control.closed() => {}
+        () = tokio::time::sleep_until(end) => {}
+    }
+    let lose_queue = || {
+        for lost in desk.queue.take() {
+            bump(&tally.dropped, 1);
+            on_lost(lost.due.map(|due| clock::now().saturating_duration_since(due)));
+        }
+    };
+    if control.is_closed() {
+        // Stopped from outside: nothing starts any more. At the planned end those that were due
+        // in time and wait for a VU still get one, as long as the graceful stop lasts.
+        lose_queue();
+    }
+    desk.end();
+    let until = after(clock::now(), graceful_stop);
+    tokio::select! {
+        biased;
+        () = tasks.ended() => {}
+        () = control.closed() => lose_queue(),
+        () = tokio::time::sleep_until(until) => lose_queue(),
+    }
+    tasks.finish(control, until).await;
+    lose_queue();
+}
+
+/// Where arrivals and free VUs meet.
+#[derive(Default)]
+struct Desk {
+    /// Arrivals that wait for a VU.
+    queue: RefCell<VecDeque<Start>>,
+    /// Free VUs, the last one freed on top: it is the one whose memory is still in the cache.
+    free: RefCell<Vec<Rc<Seat>>>,
+    ended: Cell<bool>,
+}
+
+/// Where a free VU waits.
+#[derive(Default)]
+struct Seat {
+    start: Cell<Option<Start>>,
+    called: Notify,
+}
+
+impl Desk {
+    /// Gives an arrival to a free VU; returns false if there is none.
+    fn give(&self, start: Start) -> bool {
+        let Some(seat) = self.free.borrow_mut().pop() else { return false };
+        seat.start.set(Some(start));
+        seat.called.notify_one();
+        true
+    }
+
+    /// Waits for an arrival; nothing if there are no more.
+    async fn take(&self, seat: &Rc<Seat>) -> Option<Start> {
+        if let Some(start) = self.queue.borrow_mut().pop_front() {
+            return Some(start);
+        }
+        if self.ended.get() {
+            return None;
+        }
+        self.free.borrow_mut().push(Rc::clone(seat));
+        seat.called.notified().await;
+        seat.start.take()
+    }
+
+    /// Sends free VUs home; the others follow when they are free and nothing waits.
+    fn end(&self) {
+        self.ended.set(true);
+        for seat in self.free.take() {
+            seat.called.notify_one();
+        }
+    }
+}
+
+/// One VU's life.
+async fn serve<M: Member>(mut member: M, first: Option<Start>, desk: Rc<Desk>, tally: Rc<Tally>) {
+    let seat = Rc::new(Seat::default());
+    let mut next = first;
+    let interrupt = member.interrupt();
+    loop {
+        let start = match next.take() {
+            Some(start) => start,
+            None => match desk.take(&seat).await {
+                Some(start) => start,
+                None => break,
+            },
+        };
+        if interrupt.why().is_some() {
+            // Cut off between two iterations: this one was given, and does not start.
+            desk.queue.borrow_mut().push_back(start);
+            break;
+        }
+        tally.begin();
+        let end = member.iterate(start).await;
+        tally.end(end);
+        tokio::task::consume_budget().await;
+    }
+    member.retire().await;
+    tally.died();
+}

@@ -1,0 +1,222 @@
+//! The end of a run on one screen: verdict first, then what it rests on.
+
+use super::figure;
+use super::style::{Paint, Style, without_colors};
+use super::table::{Cell, Column, Table};
+use super::{ErrorResult, Results};
+use crate::metrics::{MetricId, Stat, Stats, builtin};
+use crate::units::{format_bytes, format_count};
+
+mod judged;
+mod measured;
+mod rows;
+
+/// Most kinds of errors that are shown.
+const ERRORS_MAX: usize = 10;
+
+/// Returns the summary that ends a run, in lines of at most `style.width` columns.
+///
+/// The errors' own text stands as [`ErrorResult::rendered`] has it, with how often it happened
+/// below.
+pub fn summary(results: &Results<'_>, style: Style) -> String {
+    let sections = [
+        verdict(results, style),
+        warnings(results, style),
+        judged::thresholds(results, style),
+        judged::checks(results, style),
+        rows::endpoints(results, style),
+        rows::scenarios(results, style),
+        measured::metrics(results, style),
+        totals(results, style),
+        errors(results, style),
+        vec![last_line(results, style)],
+    ];
+    let sections: Vec<_> =
+        sections.iter().filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n")).collect();
+    sections.join("\n\n") + "\n"
+}
+
+fn verdict(results: &Results<'_>, style: Style) -> Vec<String> {
+    let (paint, word) = verdict_word(results, style);
+    let length = figure::length(style, results.metadata.duration);
+    let head = style.paint(paint, &word);
+    let mut lines = vec![style.fit_end(&format!("{head}  {}, {length}", results.metadata.script))];
+    for part in results.outcome.reason.lines().filter(|part| !part.trim().is_empty()) {
+        lines.extend(style.wrap("  ", part));
+    }
+    lines
+}
+
+/// Returns mark and word of the verdict with their color.
+fn verdict_word(results: &Results<'_>, style: Style) -> (Paint, String) {
+    let (paint, mark) = match results.outcome.verdict {
+        "passed" => (Paint::Good, style.tick()),
+        "interrupted" => (Paint::Doubtful, "!"),
+        _ => (Paint::Bad, style.cross()),
+    };
+    let word = match results.outcome.verdict {
+        "thresholds" => "THRESHOLDS VIOLATED".to_owned(),
+        "regression" => "WORSE THAN THE BASELINE".to_owned(),
+        other => other.to_uppercase().replace(['-', '_'], " "),
+    };
+    (paint, format!("{mark} {word}"))
+}
+
+fn warnings(results: &Results<'_>, style: Style) -> Vec<String> {
+    let head = style.paint(Paint::Doubtful, "warning:") + " ";
+    results.generator.warnings.iter().flat_map(|warning| style.wrap(&head, warning)).collect()
+}
+
+fn last_line(results: &Results<'_>, style: Style) -> String {
+    let (paint, word) = verdict_word(results, style);
+    let met = results.thresholds.iter().filter(|threshold| threshold.verdict.ok).count();
+    let all = results.thresholds.len();
+    let thresholds = match (results.outcome.verdict, all) {
+        (_, 0) => String::new(),
+        ("thresholds", _) => format!("{} of {} not met, ", all - met, thresholds_of(all)),
+        _ => format!("{met} of {} met, ", thresholds_of(all)),
+    };
+    let code = results.outcome.exit_code;
+    style.fit_end(&format!("{}: {thresholds}exit code {code}", style.paint(paint, &word)))
+}
+
+fn thresholds_of(count: usize) -> String {
+    figure::counted(count as u64, "threshold")
+}
+
+fn totals(results: &Results<'_>, style: Style) -> Vec<String> {
+    let elapsed = results.metadata.duration;
+    let columns = vec![Column::text(""), Column::figure(""), Column::figure(""), Column::text("")];
+    let mut table = Table::new("Totals", columns);
+    let mut counter = |label: &str, id: MetricId, note: Cell, bytes: bool| {
+        let count = count_of(results, id);
+        let stats = Stats::Counter { count };
+        let rate = stats.stat(Stat::Rate, elapsed).unwrap_or(0.0);
+        let (total, rate) = if bytes {
+            (format_bytes(count), format_bytes(rate))
+        } else {
+            (format_count(count as u64), figure::per_second(rate))
+        };
+        table.row(vec![label.into(), total.into(), format!("{rate}/s").into(), note]);
+    };
+    if results.aggregate.metric(builtin::HTTP_REQS).is_some() {
+        counter("requests", builtin::HTTP_REQS, failed(results), false);
+    }
+    counter("iterations", builtin::ITERATIONS, unfinished(results), false);
+    if results.aggregate.metric(builtin::DATA_SENT).is_some() {
+        counter("data sent", builtin::DATA_SENT, Cell::default(), true);
+    }
+    if results.aggregate.metric(builtin::DATA_RECEIVED).is_some() {
+        counter("data received", builtin::DATA_RECEIVED, Cell::default(), true);
+    }
+    let vus = [builtin::VUS, builtin::VUS_MAX]
+        .into_iter()
+        .find_map(|id| results.aggregate.metric(id)?.stat(Stat::Max, elapsed));
+    if let Some(vus) = vus {
+        table.row(vec!["VUs at most".into(), figure::number(vus).into(), "".into(), "".into()]);
+    }
+    let length = figure::length(style, elapsed);
+    table.row(vec!["duration".into(), length.into(), "".into(), "".into()]);
+    let mut lines = table.lines(style);
+    lines.extend(iteration_duration(results, style));
+    lines
+}
+
+fn iteration_duration(results: &Results<'_>, style: Style) -> Option<String> {
+    let stats = results.aggregate.metric(builtin::ITERATION_DURATION)?;
+    let parts =
+        [("p50", Stat::Med), ("p95", Stat::P(95.0)), ("p99", Stat::P(99.0)), ("max", Stat::Max)]
+            .into_iter()
+            .filter_map(|(name, stat)| {
+                let figure = stats.stat(stat, results.metadata.duration)?;
+                Some(format!("{name} {}", figure::time(style, figure)))
+            });
+    let parts: Vec<_> = parts.collect();
+    Some(style.fit_end(&format!("  iteration   {}", parts.join("   "))))
+}
+
+fn count_of(results: &Results<'_>, id: MetricId) -> f64 {
+    let stats = results.aggregate.metric(id);
+    stats.and_then(|stats| stats.stat(Stat::Count, results.metadata.duration)).unwrap_or(0.0)
+}
+
+fn failed(results: &Results<'_>) -> Cell {
+    let (failed, total) = match results.aggregate.metric(builtin::HTTP_REQ_FAILED) {
+        Some(Stats::Rate { passes, total }) => (passes, total),
+        _ => (0, 0),
+    };
+    let text = format!("{} failed", figure::share_of(failed, total));
+    if failed > 0 { Cell::painted(Paint::Bad, text) } else { text.into() }
+}
+
+fn unfinished(results: &Results<'_>) -> Cell {
+    let sum =
+        |of: fn(&super::ScenarioResult) -> u64| -> u64 { results.scenarios.iter().map(of).sum() };
+    let errors = sum(|scenario| scenario.errors);
+    let mut parts = Vec::new();
+    if errors > 0 {
+        parts.push(figure::counted(errors, "error"));
+    }
+    for (count, word) in [
+        (sum(|scenario| scenario.interrupted), "interrupted"),
+        (sum(|scenario| scenario.dropped), "dropped"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{} {word}", format_count(count)));
+        }
+    }
+    let text = parts.join(", ");
+    if errors > 0 { Cell::painted(Paint::Bad, text) } else { text.into() }
+}
+
+fn errors(results: &Results<'_>, style: Style) -> Vec<String> {
+    if results.errors.is_empty() {
+        return Vec::new();
+    }
+    let all: u64 = results.errors.iter().map(|error| error.count).sum();
+    let kinds = results.errors.len();
+    let title = style.paint(Paint::Strong, "Errors");
+    let of = if kinds == 1 { "one kind".to_owned() } else { format!("{kinds} kinds") };
+    let mut lines = vec![format!("{title}  {} of {of}", figure::counted(all, "error"))];
+    for error in results.errors.iter().take(ERRORS_MAX) {
+        lines.push(String::new());
+        lines.extend(one_error(error, style));
+    }
+    if kinds > ERRORS_MAX {
+        let rest: u64 = results.errors[ERRORS_MAX..].iter().map(|error| error.count).sum();
+        lines.push(String::new());
+        lines.push(format!(
+            "  and {} more, {}",
+            figure::counted((kinds - ERRORS_MAX) as u64, "kind"),
+            figure::counted(rest, "time")
+        ));
+    }
+    lines
+}
+
+fn one_error(error: &ErrorResult, style: Style) -> Vec<String> {
+    let mut lines = Vec::new();
+    // The notes are indented by the width of the line number; the count joins them.
+    let mut margin = 2;
+    for line in error.rendered.trim_end().lines() {
+        let plain = without_colors(line);
+        let indent = plain.len() - plain.trim_start().len();
+        let shown = if style.color { line.to_owned() } else { plain.clone() };
+        if plain.trim_start().starts_with("= ") {
+            margin = indent;
+            let note = shown.trim_start();
+            let first = style.paint(Paint::Place, "=");
+            let text = if style.color { note } else { note.trim_start_matches("= ") };
+            if style.color {
+                lines.push(style.fit_end(&format!("  {}{text}", " ".repeat(indent))));
+            } else {
+                lines.extend(style.wrap(&format!("  {}{first} ", " ".repeat(indent)), text));
+            }
+        } else {
+            lines.push(style.fit_end(&format!("  {shown}")));
+        }
+    }
+    let sign = style.paint(Paint::Place, "=");
+    lines.push(format!("  {}{sign} {}", " ".repeat(margin), figure::counted(error.count, "time")));
+    lines
+}

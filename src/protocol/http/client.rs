@@ -1,0 +1,319 @@
+//! Sending: a slot, a connection, an exchange, and where its answer leads.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, StatusCode};
+use rustls::ClientConfig;
+
+use super::hop::Hop;
+use super::hyper1::{Connection, Head, Incoming};
+use super::pool::Pool;
+use super::{Exchange, Request, Response, ResponseKind, Sent, decode, redirect};
+use crate::clock;
+use crate::plan::HttpPlan;
+use crate::protocol::connect::{self, Origin};
+use crate::protocol::io::Traffic;
+use crate::protocol::timing::{Phase, Stamps, Stopwatch, Timings};
+use crate::protocol::{CookieJar, ErrorKind, Network, ProtocolError, tls};
+
+/// A connection that was idle for longer is looked at again before a request that cannot be
+/// repeated: its end may wait in the queue behind a script that ran long.
+const TRUSTED_IDLE: Duration = Duration::from_millis(10);
+/// As much as is reserved for a body on the word of its head.
+const RESERVED_MAX: u64 = 1 << 20;
+
+/// One VU's HTTP client: its own keep-alive connections.
+///
+/// Its futures must run inside a [`tokio::task::LocalSet`].
+#[derive(Debug)]
+pub struct HttpClient {
+    network: Rc<Network>,
+    plan: Rc<HttpPlan>,
+    pool: Pool,
+    traffic: Rc<Traffic>,
+    /// The worker's TLS configuration with this VU's sessions.
+    tls: OnceCell<Arc<ClientConfig>>,
+}
+
+/// What an exchange has come to: readable when it is dropped half-way, too.
+#[derive(Debug)]
+struct Progress {
+    watch: Stopwatch,
+    line: RefCell<Option<Line>>,
+    head: RefCell<Option<Head>>,
+    /// Set when the answer was read to its end.
+    done: Cell<Option<Timings>>,
+}
+
+/// What is known of an exchange's connection.
+#[derive(Debug)]
+struct Line {
+    stamps: Rc<Stamps>,
+    remote: SocketAddr,
+    tls_version: &'static str,
+}
+
+impl HttpClient {
+    /// Returns a client without connections.
+    pub fn new(network: Rc<Network>, plan: Rc<HttpPlan>) -> Self {
+        let pool = Pool::new(plan.connections_max);
+        Self { network, plan, pool, traffic: Rc::default(), tls: OnceCell::new() }
+    }
+
+    /// Sends a request and follows its redirects. Never fails: what went wrong is in the answer.
+    ///
+    /// `observe` sees each hop when it ends, the last one too. When `cut` resolves, the hop ends at
+    /// once with [`ErrorKind::Cut`] and the time that it had. Dropping the future closes the
+    /// connection.
+    pub async fn send(
+        &self,
+        request: Request,
+        jar: Option<&RefCell<CookieJar>>,
+        cut: impl Future<Output = ()>,
+        mut observe: impl FnMut(&Exchange),
+    ) -> Response {
+        let mut cut = pin!(cut);
+        // Not registered with the timer before an exchange has to wait.
+        let mut timer = pin!(tokio::time::sleep(request.timeout));
+        let (kind, redirects) = (request.response, request.redirects);
+        let mut hop = Hop::first(request);
+        let mut followed = 0;
+        loop {
+            let progress = Progress::start();
+            let result = tokio::select! {
+                biased;
+                () = &mut cut => Err(ErrorKind::Cut.into()),
+                result = self.exchange(&mut hop, jar, kind, &progress) => result,
+                () = &mut timer => Err(ErrorKind::Timeout.into()),
+            };
+            let mut response = progress.into_response(&hop, result);
+            if let (Some(jar), Some(_)) = (jar, response.exchange.status) {
+                jar.borrow_mut().store(&response.exchange.url, &response.headers);
+            }
+            let leads_on = response.leads_on();
+            if let Some(status) = leads_on.filter(|_| followed < redirects) {
+                match redirect::follow(&mut hop, status, &response.headers) {
+                    Ok(()) => {
+                        observe(&response.exchange);
+                        followed += 1;
+                        continue;
+                    }
+                    Err(error) => response.exchange.error = Some(error),
+                }
+            } else if leads_on.is_some() && redirects > 0 {
+                response.warning = Some(format!("stopped after {redirects} redirects"));
+            }
+            observe(&response.exchange);
+            response.sent = Sent { headers: hop.headers, body: hop.body };
+            return response;
+        }
+    }
+
+    /// Closes idle connections (`no_vu_connection_reuse`, end of the VU).
+    pub fn close_idle(&self) {
+        self.pool.clear();
+    }
+
+    /// Returns bytes sent and received on the sockets, TLS records included, since the last call.
+    pub fn take_bytes(&self) -> (u64, u64) {
+        self.traffic.take()
+    }
+
+    /// Sends one hop and returns the answer's body.
+    async fn exchange(
+        &self,
+        hop: &mut Hop,
+        jar: Option<&RefCell<CookieJar>>,
+        kind: ResponseKind,
+        progress: &Progress,
+    ) -> Result<Bytes, ProtocolError> {
+        let close = self.plan.no_connection_reuse;
+        let target = hop.prepare(jar, self.network.user_agent.as_ref(), close)?;
+        let _slot = self.pool.slot(&progress.watch).await;
+        if let Some(connection) = self.kept(hop, &progress.watch).await {
+            let stamps = Rc::clone(&connection.stamps);
+            match self.transfer(connection, hop, &target, kind, progress).await {
+                Err(error) if may_repeat(&error, hop, &stamps) => progress.forget_line(),
+                result => return result,
+            }
+        }
+        let connection = self.open(hop, progress).await?;
+        progress.watch.enter(Phase::Exchanging);
+        self.transfer(connection, hop, &target, kind, progress).await
+    }
+
+    /// Returns a kept connection, with the watch at [`Phase::Exchanging`].
+    async fn kept(&self, hop: &Hop, watch: &Stopwatch) -> Option<Connection> {
+        let connection = self.pool.take(&hop.url)?;
+        if hop.is_idempotent() || clock::now() - connection.idle_since < TRUSTED_IDLE {
+            watch.enter_exchanging_at_once();
+            return Some(connection);
+        }
+        let mut connection = connection;
+        loop {
+            // The worker looks at its sockets before it comes back to us.
+            tokio::task::yield_now().await;
+            if connection.is_usable() {
+                watch.enter(Phase::Exchanging);
+                return Some(connection);
+            }
+            connection = self.pool.take(&hop.url)?;
+        }
+    }
+
+    async fn open(&self, hop: &Hop, progress: &Progress) -> Result<Connection, ProtocolError> {
+        let origin = Origin::of(&hop.url).ok_or(ErrorKind::InvalidUrl)?;
+        self.pool.make_room();
+        let tls = origin.is_tls().then(|| {
+            let ours = || Arc::new(tls::for_one_vu(&self.network.tls()));
+            Arc::clone(self.tls.get_or_init(ours))
+        });
+        let dialed =
+            connect::dial(&self.network, tls, &origin, &self.traffic, &progress.watch).await?;
+        Connection::open(dialed, origin, &self.network).await
+    }
+
+    /// Makes one exchange on a connection and keeps it afterwards if that can be.
+    async fn transfer(
+        &self,
+        mut connection: Connection,
+        hop: &Hop,
+        target: &PathAndQuery,
+        kind: ResponseKind,
+        progress: &Progress,
+    ) -> Result<Bytes, ProtocolError> {
+        progress.take_line(&connection);
+        let sent = connection.exchange(&hop.method, target, hop.headers.clone(), hop.body.clone());
+        let (head, mut incoming) = sent.await?;
+        let status = head.status;
+        progress.head.replace(Some(head));
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(ErrorKind::UnexpectedUpgrade.into());
+        }
+        let limit = self.plan.body_bytes_max;
+        let body = match kind {
+            ResponseKind::Keep => read(&mut incoming, limit).await?,
+            ResponseKind::Discard => discard(&mut incoming).await?,
+        };
+        progress.done.set(Some(progress.watch.timings(Some(&connection.stamps), false)));
+        if !self.plan.no_connection_reuse && connection.settle().await {
+            self.pool.keep(connection);
+        }
+        match progress.head.borrow().as_ref() {
+            Some(head) => decode::decode(&head.headers, body, limit),
+            None => Ok(body),
+        }
+    }
+}
+
+/// Returns whether a request that failed on a kept connection may be sent once more, as the server
+/// may have closed it before it saw the request (RFC 9112, 9.3.1).
+fn may_repeat(error: &ProtocolError, hop: &Hop, stamps: &Stamps) -> bool {
+    let closed = matches!(
+        error.kind,
+        ErrorKind::ClosedEarly | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+    );
+    closed && !stamps.has_read() && (hop.is_idempotent() || !stamps.has_written())
+}
+
+async fn read(incoming: &mut Incoming, limit: u64) -> Result<Bytes, ProtocolError> {
+    let announced = incoming.announced().unwrap_or_default();
+    if announced > limit {
+        return Err(ErrorKind::BodyTooLarge.into());
+    }
+    // Most bodies come in one part: it is taken as it is.
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(part) = incoming.next().await? {
+        if (first.len() + all.len() + part.len()) as u64 > limit {
+            return Err(ErrorKind::BodyTooLarge.into());
+        }
+        if first.is_empty() && all.is_empty() {
+            first = part;
+            continue;
+        }
+        if all.is_empty() {
+            all.reserve((announced.min(RESERVED_MAX) as usize).max(first.len() + part.len()));
+            all.extend_from_slice(&std::mem::take(&mut first));
+        }
+        all.extend_from_slice(&part);
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+async fn discard(incoming: &mut Incoming) -> Result<Bytes, ProtocolError> {
+    while incoming.next().await?.is_some() {}
+    Ok(Bytes::new())
+}
+
+impl Progress {
+    fn start() -> Self {
+        Self {
+            watch: Stopwatch::start(),
+            line: RefCell::default(),
+            head: RefCell::default(),
+            done: Cell::default(),
+        }
+    }
+
+    fn take_line(&self, connection: &Connection) {
+        connection.stamps.clear();
+        self.line.replace(Some(Line {
+            stamps: Rc::clone(&connection.stamps),
+            remote: connection.remote,
+            tls_version: connection.tls_version,
+        }));
+    }
+
+    /// Gives up a connection that turned out dead: its time was waiting for one that lives.
+    fn forget_line(&self) {
+        self.watch.enter(Phase::Waiting);
+        self.line.replace(None);
+    }
+
+    fn into_response(self, hop: &Hop, result: Result<Bytes, ProtocolError>) -> Response {
+        let line = self.line.into_inner();
+        let stamps = line.as_ref().map(|line| &*line.stamps);
+        let timings = self.done.get().unwrap_or_else(|| self.watch.timings(stamps, true));
+        let (error, body) = match result {
+            Ok(body) => (None, body),
+            Err(error) => (Some(error), Bytes::new()),
+        };
+        let head = self.head.into_inner();
+        let (proto, status) = head.as_ref().map_or(("", None), |h| (h.proto, Some(h.status)));
+        let (status_text, headers) =
+            head.map_or((String::new(), HeaderMap::new()), |h| (h.status_text, h.headers));
+        Response {
+            exchange: Exchange {
+                method: hop.method.clone(),
+                url: hop.url.clone(),
+                proto,
+                status,
+                tls_version: line.as_ref().map_or("", |line| line.tls_version),
+                remote_address: line.map(|line| line.remote),
+                timings,
+                error,
+            },
+            status_text,
+            headers,
+            body,
+            sent: Sent::default(),
+            warning: None,
+        }
+    }
+}
+
+impl Response {
+    /// Returns the status if the answer asks for another request.
+    fn leads_on(&self) -> Option<StatusCode> {
+        let status = self.exchange.status.filter(|_| self.exchange.error.is_none())?;
+        redirect::is_redirect(status, &self.headers).then_some(status)
+    }
+}

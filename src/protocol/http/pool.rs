@@ -1,0 +1,69 @@
+//! One VU's connections: those in use, by slots, and those kept for the next request.
+
+use std::cell::RefCell;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use url::Url;
+
+use super::hyper1::Connection;
+use crate::protocol::timing::{Phase, Stopwatch};
+
+/// One VU's connections. Kept and used ones together are never more than `max`.
+#[derive(Debug)]
+pub(super) struct Pool {
+    /// Oldest first: the newest is taken again first, so that surplus ones age and are found dead.
+    idle: RefCell<Vec<Connection>>,
+    /// One permit per exchange that holds or opens a connection.
+    slots: Semaphore,
+    max: usize,
+}
+
+impl Pool {
+    pub(super) fn new(max: usize) -> Self {
+        let max = max.clamp(1, Semaphore::MAX_PERMITS);
+        Self { idle: RefCell::default(), slots: Semaphore::new(max), max }
+    }
+
+    /// Waits for the right to use a connection, first come, first served.
+    pub(super) async fn slot(&self, watch: &Stopwatch) -> SemaphorePermit<'_> {
+        if let Ok(slot) = self.slots.try_acquire() {
+            return slot;
+        }
+        let slot = self.slots.acquire().await.expect("the semaphore is never closed");
+        watch.enter(Phase::Waiting);
+        slot
+    }
+
+    /// Returns the newest kept connection to a URL's origin and drops dead ones on the way.
+    pub(super) fn take(&self, url: &Url) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        loop {
+            let at = idle.iter().rposition(|connection| connection.origin.is_of(url))?;
+            let connection = idle.remove(at);
+            if connection.is_usable() {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Closes the oldest kept connection if one more would be too many. The caller has its slot.
+    pub(super) fn make_room(&self) {
+        let mut idle = self.idle.borrow_mut();
+        let used = self.max - self.slots.available_permits();
+        if idle.len() + used > self.max {
+            idle.retain(Connection::is_usable);
+            let surplus = (idle.len() + used).saturating_sub(self.max).min(idle.len());
+            idle.drain(..surplus);
+        }
+    }
+
+    /// Keeps a connection. The caller still has its slot.
+    pub(super) fn keep(&self, connection: Connection) {
+        self.idle.borrow_mut().push(connection);
+    }
+
+    /// Closes all kept connections.
+    pub(super) fn clear(&self) {
+        self.idle.borrow_mut().clear();
+    }
+}

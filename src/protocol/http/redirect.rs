@@ -1,0 +1,222 @@
+//! Which answers send a request elsewhere, and what the next request keeps: Go's rules, as k6's.
+
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE,
+    HOST, LOCATION, PROXY_AUTHORIZATION, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use super::hop::Hop;
+use crate::protocol::cookie::{self, Cookie};
+use crate::protocol::{ErrorKind, ProtocolError};
+
+/// Returns whether an answer asks for another request. One without `location` is just an answer.
+pub(super) fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains_key(LOCATION)
+}
+
+/// Turns a request into the one that its answer asks for.
+///
+/// # Errors
+///
+/// The location cannot be requested.
+pub(super) fn follow(
+    hop: &mut Hop,
+    status: StatusCode,
+    answer: &HeaderMap,
+) -> Result<(), ProtocolError> {
+    let location = answer.get(LOCATION).map(HeaderValue::as_bytes).unwrap_or_default();
+    let location = String::from_utf8_lossy(location);
+    let next = match hop.url.join(&location) {
+        Ok(next) if matches!(next.scheme(), "http" | "https") && next.has_host() => next,
+        Ok(_) | Err(_) => {
+            return Err(ProtocolError::new(ErrorKind::InvalidUrl, "redirect to an invalid url")
+                .with_detail(location));
+        }
+    };
+    if matches!(status.as_u16(), 301..=303) {
+        without_body(hop);
+    }
+    // A host of the author's own is for this server; a relative location stays with it.
+    if !hop.own_host || Url::parse(&location).is_ok() {
+        hop.headers.remove(HOST);
+        hop.own_host = false;
+    }
+    hop.headers.remove(COOKIE);
+    if next.host_str() == hop.url.host_str() {
+        hop.own_cookie = hop.own_cookie.take().and_then(|own| without_replaced(&own, answer));
+    } else {
+        // What was meant for one server is not shown to another, nor to the first when it is
+        // reached by way of another.
+        for secret in [AUTHORIZATION, PROXY_AUTHORIZATION, WWW_AUTHENTICATE] {
+            hop.headers.remove(secret);
+        }
+        hop.own_cookie = None;
+    }
+    if !next.username().is_empty() || next.password().is_some() {
+        hop.headers.remove(AUTHORIZATION);
+    }
+    hop.url = next;
+    hop.take_userinfo();
+    Ok(())
+}
+
+fn without_body(hop: &mut Hop) {
+    if hop.method != Method::HEAD {
+        hop.method = Method::GET;
+    }
+    hop.body.clear();
+    // They describe the body that is no more (RFC 9110, 15.4); the length is set anew anyway.
+    for header in
+        [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, TRANSFER_ENCODING]
+    {
+        hop.headers.remove(header);
+    }
+}
+
+/// Returns the author's cookies but those that the answer has set anew.
+fn without_replaced(own: &HeaderValue, answer: &HeaderMap) -> Option<HeaderValue> {
+    let set = Cookie::from_headers(answer);
+    if set.is_empty() {
+        return Some(own.clone());
+    }
+    let own = String::from_utf8_lossy(own.as_bytes());
+    let kept: Vec<&str> = cookie::pairs(&own)
+        .filter(|(name, _)| set.iter().all(|cookie| cookie.name != *name))
+        .map(|(_, pair)| pair)
+        .collect();
+    if kept.is_empty() { None } else { HeaderValue::try_from(kept.join("; ")).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::super::{Request, ResponseKind};
+    use super::*;
+
+    fn post() -> Hop {
+        let given =
+            [("content-type", "text/plain"), ("authorization", "x"), ("cookie", "a=1; b=2")];
+        let pair = |(name, value): (&'static str, &'static str)| {
+            (name.parse().expect("name"), HeaderValue::from_static(value))
+        };
+        Hop::first(Request {
+            method: Method::POST,
+            url: Url::parse("http://example.org/a/b?c").expect("url"),
+            headers: given.into_iter().map(pair).collect(),
+            body: Bytes::from_static(b"body"),
+            timeout: Duration::from_secs(1),
+            redirects: 9,
+            response: ResponseKind::Keep,
+        })
+    }
+
+    fn answer(location: &str, set_cookie: Option<&'static str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(LOCATION, location.parse().expect("location"));
+        if let Some(line) = set_cookie {
+            headers.insert(http::header::SET_COOKIE, HeaderValue::from_static(line));
+        }
+        headers
+    }
+
+    fn followed(status: u16, location: &str) -> Hop {
+        let mut hop = post();
+        let status = StatusCode::from_u16(status).expect("status");
+        follow(&mut hop, status, &answer(location, None)).expect("location");
+        hop
+    }
+
+    #[test]
+    fn old_redirects_become_get_and_new_ones_keep_method_and_body() {
+        for status in [301, 302, 303] {
+            let hop = followed(status, "/x");
+            assert_eq!((hop.method, hop.body.len()), (Method::GET, 0));
+            assert!(!hop.headers.contains_key(CONTENT_TYPE));
+        }
+        for status in [307, 308] {
+            let hop = followed(status, "/x");
+            assert_eq!((hop.method, hop.body.len()), (Method::POST, 4));
+            assert!(hop.headers.contains_key(CONTENT_TYPE));
+        }
+        let mut head = post();
+        head.method = Method::HEAD;
+        follow(&mut head, StatusCode::SEE_OTHER, &answer("/x", None)).expect("location");
+        assert_eq!(head.method, Method::HEAD);
+    }
+
+    #[test]
+    fn locations_are_read_relative_to_the_request() {
+        for (location, expected) in [
+            ("x", "http://example.org/a/x"),
+            ("/x", "http://example.org/x"),
+            ("?x", "http://example.org/a/b?x"),
+            ("//other.org/x", "http://other.org/x"),
+            ("https://other.org", "https://other.org/"),
+        ] {
+            assert_eq!(followed(302, location).url.as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn secrets_stay_with_their_host() {
+        let same = followed(307, "https://example.org:8443/x");
+        assert!(same.headers.contains_key(AUTHORIZATION) && same.own_cookie.is_some());
+        let other = followed(307, "http://www.example.org/x");
+        assert!(!other.headers.contains_key(AUTHORIZATION) && other.own_cookie.is_none());
+    }
+
+    #[test]
+    fn a_password_in_the_location_goes_before_the_one_so_far() {
+        let hop = followed(302, "http://a:b@example.org/x");
+        assert_eq!(hop.headers.get(AUTHORIZATION), Some(&HeaderValue::from_static("Basic YTpi")));
+        assert_eq!(hop.url.as_str(), "http://example.org/x");
+    }
+
+    #[test]
+    fn a_host_header_of_the_authors_stays_for_relative_locations_only() {
+        for (location, stays) in [("/x", true), ("http://example.org/x", false)] {
+            let mut hop = post();
+            hop.headers.insert(HOST, HeaderValue::from_static("own"));
+            hop.own_host = true;
+            follow(&mut hop, StatusCode::FOUND, &answer(location, None)).expect("location");
+            assert_eq!(hop.headers.contains_key(HOST), stays, "{location}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_that_the_answer_sets_anew_replaces_the_authors() {
+        let mut hop = post();
+        follow(&mut hop, StatusCode::FOUND, &answer("/x", Some("a=new"))).expect("location");
+        assert_eq!(hop.own_cookie, Some(HeaderValue::from_static("b=2")));
+    }
+
+    #[test]
+    fn a_location_that_cannot_be_requested_is_an_error() {
+        for location in ["ftp://example.org/", "http://", "mailto:a@example.org", "http://[::1"] {
+            let mut hop = post();
+            let error = follow(&mut hop, StatusCode::FOUND, &answer(location, None));
+            assert_eq!(error.expect_err(location).kind, ErrorKind::InvalidUrl);
+            assert_eq!(hop.url.as_str(), "http://example.org/a/b?c");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_location_says_secrets_never_reach_another_host(location in "[ -~]{0,30}") {
+            let mut hop = post();
+            if follow(&mut hop, StatusCode::FOUND, &answer(&location, None)).is_ok()
+                && hop.url.host_str() != Some("example.org")
+            {
+                prop_assert!(hop.own_cookie.is_none());
+                prop_assert!(!hop.headers.contains_key(AUTHORIZATION));
+                prop_assert!(!hop.headers.contains_key(COOKIE));
+            }
+        }
+    }
+}

@@ -1,0 +1,576 @@
+//! The controller: starts workers, merges their figures, judges, stops, and ends the run.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use indexmap::IndexMap;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::backstage::{Backstage, Ended};
+use super::generator::Generator;
+use super::scenarios::Scenarios;
+use super::stop::{Stopped, exit};
+use super::thresholds::Thresholds;
+use super::{Finished, Gates, Observer, Signals, Test, finished};
+use crate::api::{Event, Phase, TestStatus, Value};
+use crate::clock::{self, Instant};
+use crate::metrics::Aggregate;
+use crate::output::{Outcome, Progress, Style, summary_json};
+use crate::plan::Share;
+use crate::script::{Argument, ScriptError, ScriptErrorKind};
+use crate::units;
+use crate::worker::{self, Assignment, Command, ErrorRow, Failure, Message};
+
+/// How often figures are judged and shown.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long after an interval's end its figures are looked at, so that all workers' have come in.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Between the word to begin and the zero of time: all workers hear it before.
+const LEAD: Duration = Duration::from_millis(2);
+
+/// k6's limit for `handleSummary`.
+const SUMMARY_LIMIT: Duration = Duration::from_secs(120);
+
+/// Most kinds of errors that are told apart.
+const ERROR_KINDS_MAX: usize = 1_000;
+
+/// Runs a test.
+///
+/// Always returns: what goes wrong with the run is in its outcome, beside the figures so far. If a
+/// third signal comes, it returns at once and leaves its threads behind for the process to end.
+pub fn run(test: &Test, observer: &mut dyn Observer) -> Result<Finished, Outcome> {
+    let defect = |message: String| Stopped::Defect(message).outcome();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| defect(format!("there is no runtime: {error}")))?;
+    let local = tokio::task::LocalSet::new();
+    let finished = local.block_on(&runtime, async {
+        let signals = Signals::new()
+            .map_err(|error| defect(format!("signals cannot be listened to: {error}")))?;
+        let thresholds = if test.gates.no_thresholds {
+            Thresholds::default()
+        } else {
+            Thresholds::new(&test.plan, &test.registry).map_err(|error| Outcome {
+                exit_code: exit::OPTIONS,
+                verdict: "error",
+                reason: error.to_string(),
+            })?
+        };
+        Controller::new(test, observer, signals, thresholds).run().await
+    });
+    // A resolver call that hangs in the runtime's pool must not hold up the end.
+    runtime.shutdown_background();
+    finished
+}
+
+struct Worker {
+    commands: UnboundedSender<Command>,
+    thread: JoinHandle<()>,
+    ended: bool,
+}
+
+struct Controller<'a> {
+    test: &'a Test,
+    observer: &'a mut dyn Observer,
+    signals: Signals,
+    signal_count: u32,
+    thresholds: Thresholds,
+    aggregate: Aggregate,
+    status: Arc<TestStatus>,
+    workers: Vec<Worker>,
+    inbox: UnboundedReceiver<(usize, Message)>,
+    outbox: UnboundedSender<(usize, Message)>,
+    scenarios: Scenarios,
+    generator: Generator,
+    errors: IndexMap<String, ErrorRow>,
+    stopped: Option<Stopped>,
+    threshold_abort: Option<String>,
+    marked_failed: Option<String>,
+    zero: Instant,
+    started_at: SystemTime,
+    ended_at: Instant,
+    backstage_events: Rc<RefCell<Vec<Event>>>,
+}
+
+impl<'a> Controller<'a> {
+    fn new(
+        test: &'a Test,
+        observer: &'a mut dyn Observer,
+        signals: Signals,
+        thresholds: Thresholds,
+    ) -> Self {
+        let selectors = thresholds.selectors(&test.plan, &test.registry);
+        let aggregate = Aggregate::new(Arc::clone(&test.registry), selectors);
+        let (outbox, inbox) = unbounded_channel();
+        let now = clock::now();
+        Self {
+            scenarios: Scenarios::new(&test.plan, test.plan.workers, now),
+            test,
+            observer,
+            signals,
+            signal_count: 0,
+            thresholds,
+            aggregate,
+            status: Arc::default(),
+            workers: Vec::new(),
+            inbox,
+            outbox,
+            generator: Generator::default(),
+            errors: IndexMap::new(),
+            stopped: None,
+            threshold_abort: None,
+            marked_failed: None,
+            zero: now,
+            started_at: clock::wall(),
+            ended_at: now,
+            backstage_events: Rc::default(),
+        }
+    }
+
+    async fn run(mut self) -> Result<Finished, Outcome> {
+        self.observer.phase("starting");
+        let events = Rc::clone(&self.backstage_events);
+        let events = Box::new(move |event| events.borrow_mut().push(event));
+        let mut backstage = match Backstage::new(self.test, Arc::clone(&self.status), events) {
+            Ok(backstage) => backstage,
+            Err(error) => {
+                self.script_failed("the script's top level", error);
+                return Ok(self.finish(None).await);
+            }
+        };
+        if let Err(outcome) = self.start(&mut backstage).await {
+            return outcome.map_or_else(|| Err(ended_at_once()), Err);
+        }
+        let ran = self.stopped.is_none();
+        if ran {
+            self.observer.phase("running");
+            self.begin();
+            if !self.drive().await {
+                return Err(ended_at_once());
+            }
+            self.ended_at = clock::now();
+        } else {
+            self.command(&Command::Cut);
+        }
+        if self.test.plan.teardown && (ran || self.setup_done()) && self.signal_count < 2 {
+            self.teardown(&mut backstage).await;
+        }
+        Ok(self.finish(Some(backstage)).await)
+    }
+
+    /// Returns whether tear-down has something to tear down though the scenarios never began.
+    fn setup_done(&self) -> bool {
+        false
+    }
+
+    /// Starts workers, runs `setup`, and prepares the VUs. `Err(None)`: end at once.
+    async fn start(&mut self, backstage: &mut Backstage) -> Result<(), Option<Outcome>> {
+        self.spawn_workers().map_err(|error| {
+            Some(Stopped::Defect(format!("a worker cannot be started: {error}")).outcome())
+        })?;
+        if !self.wait_for_all(|message| matches!(message, Message::Ready)).await {
+            return Err(None);
+        }
+        if self.stopped.is_some() {
+            return Ok(());
+        }
+        let data = if self.test.plan.setup { self.setup(backstage).await } else { Value::Nil };
+        if self.stopped.is_some() {
+            return Ok(());
+        }
+        if let Err(error) = backstage.set_data(&data) {
+            self.script_failed("setup()'s result", error);
+            return Ok(());
+        }
+        self.command(&Command::Prepare(Arc::new(data.to_json())));
+        if !self.wait_for_all(|message| matches!(message, Message::Prepared)).await {
+            return Err(None);
+        }
+        Ok(())
+    }
+
+    fn spawn_workers(&mut self) -> std::io::Result<()> {
+        let count = self.test.plan.workers;
+        for index in 0..count {
+            let (commands, orders) = unbounded_channel();
+            let assignment = Assignment {
+                share: Share { index: index as u64, count: count as u64 },
+                plan: Arc::clone(&self.test.plan),
+                program: Arc::clone(&self.test.program),
+                registry: Arc::clone(&self.test.registry),
+                status: Arc::clone(&self.status),
+            };
+            let thread = worker::spawn(assignment, orders, self.outbox.clone())?;
+            self.workers.push(Worker { commands, thread, ended: false });
+        }
+        Ok(())
+    }
+
+    /// Waits until each worker has sent an answer, or the run is stopped. False: end at once.
+    async fn wait_for_all(&mut self, is_answer: fn(&Message) -> bool) -> bool {
+        let mut answers = 0;
+        let limit = clock::now() + super::START_LIMIT;
+        while answers < self.workers.len() && self.stopped.is_none() {
+            tokio::select! {
+                message = self.inbox.recv() => {
+                    let Some((index, message)) = message else { return false };
+                    if is_answer(&message) { answers += 1 } else { self.receive(index, message) }
+                }
+                count = self.signals.next() => {
+                    if !self.signal(count) { return false }
+                }
+                () = tokio::time::sleep_until(limit) => {
+                    let limit = units::format_duration(super::START_LIMIT);
+                    let message = format!("the VUs were not ready within {limit}");
+                    self.stopped = Some(Stopped::Defect(message));
+                }
+            }
+        }
+        true
+    }
+
+    async fn setup(&mut self, backstage: &mut Backstage) -> Value {
+        if !backstage.has("setup") {
+            return Value::Nil;
+        }
+        self.observer.phase("setup");
+        let limit = self.test.plan.setup_timeout;
+        let (ended, count) =
+            self.backstage(backstage, Phase::Setup, "setup", Argument::None, limit).await;
+        match ended {
+            Ended::Done(value) => return value,
+            Ended::Failed(error) => self.script_failed("setup()", error),
+            Ended::TimedOut => {
+                self.stop(Stopped::SetupTimeout(units::format_duration(limit)));
+            }
+            Ended::Stopped if count > 0 => self.stop(Stopped::Interrupted),
+            Ended::Stopped => {}
+        }
+        Value::Nil
+    }
+
+    async fn teardown(&mut self, backstage: &mut Backstage) {
+        if !backstage.has("teardown") {
+            return;
+        }
+        self.observer.phase("teardown");
+        let limit = self.test.plan.teardown_timeout;
+        let (ended, count) =
+            self.backstage(backstage, Phase::Teardown, "teardown", Argument::Data, limit).await;
+        match ended {
+            Ended::Done(_) => {}
+            Ended::Failed(error) => self.script_failed("teardown()", error),
+            Ended::TimedOut => {
+                self.stop(Stopped::TeardownTimeout(units::format_duration(limit)));
+            }
+            Ended::Stopped if count > 0 => self.stop(Stopped::Interrupted),
+            Ended::Stopped => {}
+        }
+    }
+
+    /// Runs a function of the script here; a signal cuts it. Returns how many signals came.
+    async fn backstage(
+        &mut self,
+        backstage: &mut Backstage,
+        phase: Phase,
+        function: &str,
+        argument: Argument,
+        limit: Duration,
+    ) -> (Ended, u32) {
+        let signals = RefCell::new(0);
+        let cut = async {
+            *signals.borrow_mut() = self.signals.next().await;
+        };
+        let ended = backstage.run(phase, function, argument, limit, cut).await;
+        let count = signals.take();
+        self.signal_count = self.signal_count.max(count);
+        for event in self.backstage_events.take() {
+            self.event(event);
+        }
+        let elapsed = clock::now().saturating_duration_since(self.zero);
+        self.aggregate.merge(self.workers.len(), backstage.take(), elapsed);
+        (ended, count)
+    }
+
+    fn begin(&mut self) {
+        self.zero = clock::now() + LEAD;
+        self.started_at = clock::wall();
+        self.status.begin(self.zero);
+        self.scenarios.begin(&self.test.plan, self.zero);
+        self.generator.cpu = vec![Duration::ZERO; self.workers.len()];
+        self.generator.cpu_before = vec![Duration::ZERO; self.workers.len()];
+        self.command(&Command::Begin(self.zero));
+    }
+
+    /// Receives figures until all workers have ended. False: end at once.
+    async fn drive(&mut self) -> bool {
+        let mut tick = self.zero + INTERVAL + SETTLE;
+        while self.workers.iter().any(|worker| !worker.ended) {
+            tokio::select! {
+                biased;
+                count = self.signals.next() => {
+                    if !self.signal(count) { return false }
+                }
+                () = tokio::time::sleep_until(tick) => {
+                    self.judge(tick - SETTLE);
+                    tick += INTERVAL;
+                }
+                message = self.inbox.recv() => {
+                    let Some((index, message)) = message else { return false };
+                    self.receive(index, message);
+                }
+            }
+        }
+        true
+    }
+
+    /// Ends an interval: closes its figures, judges thresholds, shows progress.
+    fn judge(&mut self, at: Instant) {
+        let elapsed = at.saturating_duration_since(self.zero);
+        self.aggregate.tick(elapsed);
+        if self.threshold_abort.is_none()
+            && self.stopped.is_none()
+            && let Some(text) = self.thresholds.check(&self.aggregate, elapsed)
+        {
+            self.threshold_abort = Some(text);
+            self.command(&Command::Cut);
+        }
+        let stopping = self.stopped.is_some() || self.threshold_abort.is_some();
+        self.observer.progress(&Progress {
+            aggregate: &self.aggregate,
+            elapsed,
+            phase: if stopping { "stopping" } else { "running" },
+            scenarios: self.scenarios.progress(&self.test.plan, at),
+        });
+    }
+
+    /// Acts on a signal. False: end at once.
+    fn signal(&mut self, count: u32) -> bool {
+        self.signal_count = count;
+        match count {
+            1 => {
+                self.observer.phase("stopping");
+                self.stop(Stopped::Interrupted);
+                self.command(&Command::Stop);
+            }
+            2 => self.command(&Command::Cut),
+            _ => return false,
+        }
+        true
+    }
+
+    fn receive(&mut self, index: usize, message: Message) {
+        match message {
+            Message::Ready | Message::Prepared => {}
+            Message::Event(event) => self.event(event),
+            Message::Interval(interval) => self.merge(index, *interval),
+            Message::Ended(interval) => {
+                self.merge(index, *interval);
+                self.workers[index].ended = true;
+            }
+            Message::ScenarioEnded(scenario) => {
+                let now = clock::now();
+                for (follower, at) in self.scenarios.end_part(&self.test.plan, scenario, now) {
+                    self.command(&Command::StartScenario(follower, at));
+                }
+            }
+            Message::Failed(failure) => {
+                self.workers[index].ended = true;
+                match *failure {
+                    Failure::Script(error) => self.script_failed("the script's top level", error),
+                    Failure::Defect(message) => self.stop(Stopped::Defect(message)),
+                }
+                self.command(&Command::Cut);
+            }
+        }
+    }
+
+    fn merge(&mut self, index: usize, interval: worker::Interval) {
+        let elapsed = clock::now().saturating_duration_since(self.zero);
+        self.aggregate.merge(index, interval.snapshot, elapsed);
+        self.scenarios.update(index, &interval.scenarios);
+        if let Some(cpu) = self.generator.cpu.get_mut(index) {
+            *cpu = interval.cpu.saturating_sub(interval.cpu_before);
+        }
+        for row in interval.errors {
+            self.error(row);
+        }
+    }
+
+    fn error(&mut self, row: ErrorRow) {
+        let key = worker::error_key(&row.error);
+        if let Some(known) = self.errors.get_mut(&key) {
+            known.count += row.count;
+        } else if self.errors.len() < ERROR_KINDS_MAX {
+            self.observer.error(&row.error, &row.first);
+            self.errors.insert(key, row);
+        } else if let Some((_, last)) = self.errors.last_mut() {
+            "other errors".clone_into(&mut last.error.message);
+            last.error.location = None;
+            last.count += row.count;
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.observer.event(&event);
+        match event {
+            Event::Abort(message) => {
+                self.stop(Stopped::Aborted(message));
+                self.command(&Command::Cut);
+            }
+            Event::MarkFailed(message) => {
+                self.marked_failed.get_or_insert(message);
+            }
+            Event::Warning(text) => {
+                if !self.generator.warnings.contains(&text) && self.generator.warnings.len() < 20 {
+                    self.generator.warnings.push(text);
+                }
+            }
+            Event::Log { .. } | Event::Debug(_) => {}
+        }
+    }
+
+    fn script_failed(&mut self, place: &'static str, error: ScriptError) {
+        let error = if let ScriptErrorKind::Stopped(_) = error.kind {
+            return;
+        } else {
+            Box::new(error)
+        };
+        self.stop(Stopped::Script(place, error));
+    }
+
+    /// Notes why the run stops: the first reason stands.
+    fn stop(&mut self, why: Stopped) {
+        if let Stopped::Script(_, error) = &why {
+            self.observer.error(error, &(String::new(), 0, 0));
+        }
+        self.stopped.get_or_insert(why);
+    }
+
+    fn command(&self, command: &Command) {
+        for worker in &self.workers {
+            // A worker that is gone has ended.
+            let _gone = worker.commands.send(command.clone());
+        }
+    }
+
+    /// Ends the threads, judges for the last time, and lets the script's `summary` speak.
+    async fn finish(mut self, backstage: Option<Backstage>) -> Finished {
+        let duration = self.ended_at.saturating_duration_since(self.zero);
+        for worker in std::mem::take(&mut self.workers) {
+            drop(worker.commands);
+            if worker.ended {
+                // It has sent its last message; what is left of it is its own clean-up.
+                let _panic = worker.thread.join();
+            }
+        }
+        self.aggregate.tick(duration);
+        let plan = Arc::clone(&self.test.plan);
+        let (generator, in_time) =
+            self.generator.judge(&plan, &self.aggregate, &self.scenarios, duration, self.ended_at);
+        let thresholds = self.thresholds.results(&self.aggregate, duration);
+        let outcome = self.outcome(&thresholds, in_time);
+        let mut finished = Finished {
+            outcome,
+            outputs: None,
+            plan,
+            metadata: finished::metadata(self.test, self.started_at, duration),
+            thresholds,
+            scenarios: self.scenarios.results(&self.test.plan),
+            errors: std::mem::take(&mut self.errors),
+            generator,
+            aggregate: self.aggregate,
+        };
+        if let Some(mut backstage) = backstage {
+            let result = Value::from_json(&summary_json(&finished.results(Style::plain())));
+            let argument = Argument::Value(result);
+            let cut = std::future::pending();
+            let ended =
+                backstage.run(Phase::Summary, "summary", argument, SUMMARY_LIMIT, cut).await;
+            for event in self.backstage_events.take() {
+                self.observer.event(&event);
+            }
+            match ended {
+                Ended::Done(value) if backstage.has("summary") => {
+                    finished.outputs = outputs(value, self.observer);
+                }
+                Ended::Failed(error) => self.observer.error(&error, &(String::new(), 0, 0)),
+                Ended::TimedOut => self.observer.event(&Event::Warning(format!(
+                    "summary() took longer than {} and was left out",
+                    units::format_duration(SUMMARY_LIMIT)
+                ))),
+                Ended::Done(_) | Ended::Stopped => {}
+            }
+        }
+        finished
+    }
+
+    /// Decides how the run ended: the first thing that went wrong, then the thresholds, then the
+    /// gates.
+    fn outcome(&self, thresholds: &[crate::output::ThresholdResult], in_time: bool) -> Outcome {
+        let ended = |exit_code, verdict, reason: String| Outcome { exit_code, verdict, reason };
+        if let Some(stopped) = &self.stopped {
+            return stopped.outcome();
+        }
+        let violated: Vec<String> = thresholds
+            .iter()
+            .filter(|threshold| !threshold.verdict.ok)
+            .map(|threshold| format!("{}: {}", threshold.metric, threshold.expression))
+            .collect();
+        if !violated.is_empty() {
+            return ended(exit::THRESHOLDS, "thresholds", violated.join("; "));
+        }
+        if let Some(message) = &self.marked_failed {
+            return ended(exit::MARKED_FAILED, "marked failed", message.clone());
+        }
+        let errors: u64 = self.errors.values().map(|row| row.count).sum();
+        let Gates { strict_schedule, fail_on_error, .. } = self.test.gates;
+        if fail_on_error && errors > 0 {
+            let reason = format!("{} errors of the script", units::format_count(errors));
+            return ended(exit::ITERATION_ERRORS, "iteration errors", reason);
+        }
+        if strict_schedule && !in_time {
+            let reason = "the generator could not keep the schedule; see its warnings".to_owned();
+            return ended(exit::SCHEDULE, "schedule", reason);
+        }
+        ended(exit::PASSED, "passed", String::new())
+    }
+}
+
+/// Returns the outcome of a run that a third signal ended at once.
+fn ended_at_once() -> Outcome {
+    Outcome {
+        exit_code: exit::INTERRUPTED,
+        verdict: "interrupted",
+        reason: "ended at once by a third signal; nothing was summed up".to_owned(),
+    }
+}
+
+/// Reads what `summary` returned: a table of destinations and texts.
+fn outputs(value: Value, observer: &mut dyn Observer) -> Option<Vec<(String, Vec<u8>)>> {
+    let map = match value {
+        Value::Map(map) => map,
+        Value::Nil | Value::Null => return None,
+        Value::List(list) if list.is_empty() => return Some(Vec::new()),
+        other => {
+            observer.event(&Event::Warning(format!(
+                "summary() must return a table of destinations and texts, such as \
+                 {{ [\"result.json\"] = text }}, not {}",
+                other.type_name()
+            )));
+            return None;
+        }
+    };
+    let text = |value: Value| match value {
+        Value::Text(text) => text.into_bytes().to_vec(),
+        Value::Bytes(bytes) => bytes.to_vec(),
+        other => other.to_json().to_string().into_bytes(),
+    };
+    Some(map.into_iter().map(|(name, value)| (name, text(value))).collect())
+}

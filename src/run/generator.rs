@@ -1,0 +1,126 @@
+//! The generator watches itself: whether its figures can be believed, and what to do if not.
+
+use std::time::Duration;
+
+use crate::metrics::{Aggregate, Stat, builtin};
+use crate::output::GeneratorResult;
+use crate::plan::{Executor, Plan};
+use crate::units;
+
+use super::scenarios::Scenarios;
+
+/// Timers later than this at the 99th percentile make latencies doubtful.
+const LAG_MS_MAX: f64 = 10.0;
+/// A worker above this share of its core queues its own work.
+const CPU_MAX: f64 = 0.9;
+/// Less than this share of the planned iterations is not the planned load.
+const ACHIEVED_MIN: f64 = 0.99;
+
+/// What is known about the generator at the end.
+#[derive(Debug, Default)]
+pub(super) struct Generator {
+    /// CPU time of each worker's thread between begin and end of the scenarios.
+    pub(super) cpu: Vec<Duration>,
+    /// CPU time of each worker's thread at the begin.
+    pub(super) cpu_before: Vec<Duration>,
+    /// Warnings from workers.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Generator {
+    /// Judges; also returns whether the schedule was kept.
+    pub(super) fn judge(
+        &self,
+        plan: &Plan,
+        aggregate: &Aggregate,
+        scenarios: &Scenarios,
+        elapsed: Duration,
+        until: crate::clock::Instant,
+    ) -> (GeneratorResult, bool) {
+        let seconds = elapsed.as_secs_f64().max(1e-9);
+        let used = self.cpu.iter().zip(&self.cpu_before).map(|(now, before)| *now - *before);
+        let cpu = used.max().unwrap_or_default().as_secs_f64() / seconds;
+        let lag = aggregate.metric(builtin::GENERATOR_LAG);
+        let lag_p99_ms = lag.and_then(|lag| lag.stat(Stat::P(99.0), elapsed)).unwrap_or(0.0);
+        let mut result = GeneratorResult {
+            cpu: cpu.min(1.0),
+            lag_p99_ms,
+            achieved: achieved(plan, scenarios, until),
+            memory_bytes: super::host::resident_bytes(),
+            warnings: Vec::new(),
+        };
+        let late = lag_p99_ms > LAG_MS_MAX;
+        if late {
+            result.warnings.push(format!(
+                "the generator was late: its timers fired {} late at p99, so latencies include its \
+                 own delay; use a less busy machine, more workers or less load",
+                units::format_latency_ms(lag_p99_ms)
+            ));
+        }
+        // In a run of a blink, start-up counts as load.
+        if cpu > CPU_MAX && seconds >= 2.0 {
+            result.warnings.push(format!(
+                "a worker used {:.0}% of its core: latencies may be the generator's, not the \
+                 target's; use more workers or machines",
+                cpu * 100.0
+            ));
+        }
+        let behind = result.achieved < ACHIEVED_MIN;
+        if behind {
+            result.warnings.push(format!(
+                "only {:.1}% of the planned iterations were started in time to end; see the \
+                 scenarios below for what was dropped",
+                result.achieved * 100.0
+            ));
+        }
+        result.warnings.extend(vu_limits(plan, scenarios));
+        if aggregate.overflowed() > 0 {
+            result.warnings.push(format!(
+                "there were more than {} series: further tag sets were put together under \
+                 overflow:true; give URLs with ids a common `name`",
+                units::format_count(plan.series_max as u64)
+            ));
+        }
+        result.warnings.extend(self.warnings.iter().cloned());
+        (result, !late && !behind)
+    }
+}
+
+/// Returns started over planned iterations of open scenarios up to a time.
+fn achieved(plan: &Plan, scenarios: &Scenarios, until: crate::clock::Instant) -> f64 {
+    let (mut planned, mut started) = (0.0, 0.0);
+    for (index, scenario) in plan.scenarios.iter().enumerate() {
+        let (Executor::ArrivalRate(rate), Some(began)) =
+            (&scenario.executor, scenarios.began(index))
+        else {
+            continue;
+        };
+        let time = until.saturating_duration_since(began).min(rate.curve.duration());
+        planned += rate.curve.arrivals_before(time) as f64;
+        let tally = scenarios.tally(index);
+        started += (tally.ended + tally.interrupted) as f64;
+    }
+    if planned > 0.0 { (started / planned).min(1.0) } else { 1.0 }
+}
+
+/// Returns a warning for each scenario whose VU limit was too low.
+fn vu_limits(plan: &Plan, scenarios: &Scenarios) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (index, scenario) in plan.scenarios.iter().enumerate() {
+        let Executor::ArrivalRate(rate) = &scenario.executor else { continue };
+        let tally = scenarios.tally(index);
+        if tally.short_of_vus {
+            let dropped = match tally.dropped {
+                0 => String::new(),
+                count => format!(", and {} were dropped", units::format_count(count)),
+            };
+            warnings.push(format!(
+                "scenario \"{}\": max_vus ({}) is too low for its rate and the target's latency: \
+                 iterations had to wait for a free VU{dropped}; raise max_vus",
+                scenario.name,
+                units::format_count(rate.max_vus)
+            ));
+        }
+    }
+    warnings
+}

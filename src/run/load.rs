@@ -1,0 +1,76 @@
+//! Loads a script once before the run: its options, its functions, the metrics that it declares.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::api::{Event, Value, VuContext, WorkerContext};
+use crate::metrics::{Registry, Shard};
+use crate::plan::{Facts, Options, Plan, resolve};
+use crate::protocol::Network;
+use crate::script::{Host, Program, ScriptError, ScriptErrorKind};
+
+/// What loading a script tells.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The script's options; `Nil` if there are none.
+    pub options: Value,
+    /// The functions that it offers.
+    pub functions: Vec<String>,
+    /// The built-in metrics and those that it declares.
+    pub registry: Registry,
+    /// What its top level logged.
+    pub events: Vec<Event>,
+}
+
+/// Runs a script's top level once, with the environment that it will see.
+///
+/// # Errors
+/// If it does not compile, or its top level fails.
+pub fn load(program: &Program, env: &BTreeMap<String, String>) -> Result<Loaded, ScriptError> {
+    let defect = |message: String| ScriptError {
+        kind: ScriptErrorKind::Load,
+        message,
+        location: None,
+        function: String::new(),
+        stack: Vec::new(),
+        help: None,
+    };
+    let mut plan = resolve(&Options::default(), &Facts::default())
+        .map_err(|error| defect(format!("the empty plan does not resolve: {error}")))?;
+    plan.env.clone_from(env);
+    let events = Rc::new(RefCell::new(Vec::new()));
+    let worker = context(Arc::new(plan), &Arc::new(Registry::new()), {
+        let events = Rc::clone(&events);
+        Box::new(move |event| events.borrow_mut().push(event))
+    })
+    .map_err(|error| defect(error.to_string()))?;
+    worker.declaring.set(true);
+    let worker = Rc::new(worker);
+    let host = Host::new(Rc::new(program.clone()), &worker)?;
+    let vu = VuContext::new(Rc::clone(&worker), 0, 0);
+    let mut instance = host.instance(&vu)?;
+    let options = instance.options()?;
+    let functions = instance.functions();
+    let registry = worker.registry.borrow().clone();
+    Ok(Loaded { options, functions, registry, events: events.take() })
+}
+
+/// Returns what operations act on, off the workers.
+pub(super) fn context(
+    plan: Arc<Plan>,
+    registry: &Arc<Registry>,
+    events: Box<dyn Fn(Event)>,
+) -> Result<WorkerContext, crate::protocol::ProtocolError> {
+    Ok(WorkerContext {
+        http: Rc::new(plan.http.clone()),
+        network: Network::new(&plan.http)?,
+        registry: RefCell::new((**registry).clone()),
+        declaring: Cell::new(false),
+        shard: RefCell::new(Shard::new(Arc::clone(registry), plan.series_max)),
+        events,
+        status: Arc::default(),
+        plan,
+    })
+}

@@ -1,0 +1,341 @@
+//! The call that runs now: whose VU it is, whether it may wait, and the limits that end it.
+//!
+//! One engine serves all VUs of a worker, so what it calls back finds the VU through a cell that is
+//! set around every resume. Rhai asks [`Current::progress`] before each of its operations; there
+//! the interrupt, the script's time, its slice and its stack are checked.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rhai::{Dynamic, EvalAltResult, Position};
+
+use super::fiber::{self, Fiber, Input, Step};
+use super::memory;
+use super::{SharedModule, Thrown};
+use crate::api::{ApiError, ErrorKind, Stop, Value, VuContext, Wait};
+use crate::clock::{self, Instant};
+use crate::plan::ScriptLimits;
+
+/// Operations between two readings of the clock: about 5 µs of script.
+const TICKS: u32 = 64;
+
+/// Why a call ends from outside the script's will. Once set, every further operation of the call
+/// fails, so that no `try` and no native that swallows errors (`sort`) keeps it alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// A limit.
+    Limit(ErrorKind),
+    /// The VU's interrupt.
+    Stopped(Stop),
+}
+
+/// Whether the code that runs may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// It may.
+    Allowed,
+    /// The top level runs.
+    Loading,
+    /// `options()` runs.
+    Options,
+}
+
+/// One VU's state as native code needs it, kept from call to call.
+pub(super) struct Call {
+    /// The VU.
+    pub(super) vu: Rc<VuContext>,
+    /// Whether it may wait now.
+    pub(super) waiting: Cell<Waiting>,
+    /// The script modules that it loaded, by file.
+    pub(super) modules: RefCell<BTreeMap<PathBuf, SharedModule>>,
+    /// The script modules that are being loaded, outermost first.
+    pub(super) loading: RefCell<Vec<PathBuf>>,
+    limits: ScriptLimits,
+    ending: Cell<Option<Ending>>,
+    floor: Cell<usize>,
+    ticks: Cell<u32>,
+    resumed: Cell<Instant>,
+    spent: Cell<Duration>,
+    /// What the call's earlier steps have added to the memory in use.
+    kept: Cell<isize>,
+    /// What the thread may hold before this step is over its limit.
+    ceiling: Cell<isize>,
+}
+
+impl Call {
+    pub(super) fn new(vu: Rc<VuContext>, limits: ScriptLimits) -> Rc<Self> {
+        Rc::new(Self {
+            vu,
+            waiting: Cell::new(Waiting::Loading),
+            modules: RefCell::default(),
+            loading: RefCell::default(),
+            limits,
+            ending: Cell::new(None),
+            floor: Cell::new(0),
+            ticks: Cell::new(TICKS),
+            resumed: Cell::new(clock::now()),
+            spent: Cell::new(Duration::ZERO),
+            kept: Cell::new(0),
+            ceiling: Cell::new(isize::MAX),
+        })
+    }
+
+    /// Forgets the last call.
+    fn begin(&self, waiting: Waiting, floor: usize) {
+        self.waiting.set(waiting);
+        self.ending.set(None);
+        self.floor.set(floor);
+        self.spent.set(Duration::ZERO);
+        self.kept.set(0);
+        self.loading.borrow_mut().clear();
+    }
+
+    /// Returns why the call must end, if it must.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        if self.ending.get().is_none()
+            && self.waiting.get() == Waiting::Allowed
+            && let Some(stop) = self.vu.interrupt.why()
+        {
+            self.ending.set(Some(Ending::Stopped(stop)));
+        }
+        self.ending.get()
+    }
+
+    /// Ends the call. The first reason stands.
+    pub(super) fn end(&self, ending: Ending) {
+        if self.ending.get().is_none() {
+            self.ending.set(Some(ending));
+        }
+    }
+
+    /// Refuses to go on if the call must end.
+    pub(super) fn go_on(&self) -> Result<(), Box<EvalAltResult>> {
+        match self.ending() {
+            Some(_) => Err(terminated()),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for an operation.
+    ///
+    /// # Errors
+    /// The operation's own, the one about waiting where nothing may, or the termination.
+    pub(super) fn wait(
+        &self,
+        operation: Wait,
+    ) -> Result<Result<Value, ApiError>, Box<EvalAltResult>> {
+        let place = match self.waiting.get() {
+            Waiting::Allowed => {
+                self.go_on()?;
+                let answer = fiber::wait(operation);
+                return answer.map_err(|fiber::Aborted| {
+                    self.end(Ending::Stopped(self.vu.interrupt.why().unwrap_or(Stop::Cut)));
+                    terminated()
+                });
+            }
+            Waiting::Loading => "while the script loads",
+            Waiting::Options => "in options()",
+        };
+        Ok(Err(ApiError::usage(format!(
+            "requests cannot be made and nothing can be waited for {place}; move this into \
+             setup() or iteration()"
+        ))))
+    }
+
+    /// Checks the clock: the script's time and its slice.
+    #[cold]
+    fn tick(&self) -> bool {
+        self.ticks.set(TICKS);
+        if self.ending().is_some() {
+            return false;
+        }
+        let now = clock::now();
+        let slice = now.duration_since(self.resumed.get());
+        let spent = self.spent.get() + slice;
+        if spent > self.limits.time {
+            self.end(Ending::Limit(ErrorKind::Time));
+            return false;
+        }
+        if slice > self.limits.slice && self.waiting.get() == Waiting::Allowed {
+            self.spent.set(spent);
+            if fiber::pause().is_err() {
+                self.end(Ending::Stopped(self.vu.interrupt.why().unwrap_or(Stop::Cut)));
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Returns the error that no script catches.
+pub(super) fn terminated() -> Thrown {
+    Box::new(EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE))
+}
+
+/// The call that runs on this worker now.
+#[derive(Default)]
+pub(super) struct Current {
+    call: RefCell<Option<Rc<Call>>>,
+    /// Whether the native method that was called last failed.
+    failed: Cell<bool>,
+    /// The method that was missed last, and what to say about it.
+    missed: RefCell<Option<(String, String)>>,
+}
+
+impl Current {
+    /// Returns the call that runs.
+    pub(super) fn get(&self) -> Option<Rc<Call>> {
+        self.call.borrow().clone()
+    }
+
+    /// Returns the call that runs.
+    ///
+    /// # Errors
+    /// If none does, which only happens while a script is compiled.
+    pub(super) fn call(&self) -> Result<Rc<Call>, Box<EvalAltResult>> {
+        self.get().ok_or_else(terminated)
+    }
+
+    /// Notes whether a native method failed. Rhai takes every error of a method for a missing
+    /// method, and asks for another.
+    pub(super) fn note_failure(&self, failed: bool) {
+        self.failed.set(failed);
+    }
+
+    /// Returns whether a native method failed just now.
+    pub(super) fn take_failure(&self) -> bool {
+        self.failed.take()
+    }
+
+    /// Notes what to say about a method that is missing. Rhai raises the error, with its place.
+    pub(super) fn note_missed(&self, method: &str, message: String) {
+        *self.missed.borrow_mut() = Some((method.to_owned(), message));
+    }
+
+    /// Takes the last note about a missing method.
+    pub(super) fn take_missed(&self) -> Option<(String, String)> {
+        self.missed.take()
+    }
+
+    /// Says before each operation of a script whether it must end: `Some` ends it.
+    pub(super) fn progress(&self) -> Option<Dynamic> {
+        let current = self.call.borrow();
+        let call = current.as_ref()?;
+        let marker = 0_u8;
+        let here = (&raw const marker).addr();
+        if here < call.floor.get() {
+            call.end(Ending::Limit(ErrorKind::Stack));
+            return Some(Dynamic::UNIT);
+        }
+        if memory::held() > call.ceiling.get() {
+            call.end(Ending::Limit(ErrorKind::Memory));
+            return Some(Dynamic::UNIT);
+        }
+        let ticks = call.ticks.get();
+        if ticks > 0 && call.ending.get().is_none() {
+            call.ticks.set(ticks - 1);
+            return None;
+        }
+        // The check may suspend this fiber, and others use the cell meanwhile.
+        let call = Rc::clone(call);
+        drop(current);
+        if call.tick() { None } else { Some(Dynamic::UNIT) }
+    }
+}
+
+/// A call under way: a fiber, and what to set around each of its steps.
+pub(super) struct Running<R: 'static> {
+    current: Rc<Current>,
+    call: Rc<Call>,
+    fiber: Fiber<R>,
+}
+
+impl<R> Running<R> {
+    /// Prepares a call that runs `body`.
+    pub(super) fn new(
+        current: &Rc<Current>,
+        call: &Rc<Call>,
+        waiting: Waiting,
+        body: impl FnOnce() -> R + 'static,
+    ) -> std::io::Result<Self> {
+        let fiber = Fiber::new(body)?;
+        call.begin(waiting, fiber.floor());
+        Ok(Self { current: Rc::clone(current), call: Rc::clone(call), fiber })
+    }
+
+    fn resume(&mut self, input: Input) -> Step<R> {
+        struct Restore<'a>(&'a Current, Option<Rc<Call>>);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                *self.0.call.borrow_mut() = self.1.take();
+            }
+        }
+        let outer = self.current.call.borrow_mut().replace(Rc::clone(&self.call));
+        let _restore = Restore(&self.current, outer);
+        if matches!(input, Input::Answer(_)) {
+            self.call.spent.set(Duration::ZERO);
+        }
+        self.call.resumed.set(clock::now());
+        let before = memory::held();
+        let allowed = isize::try_from(self.call.limits.memory_bytes).unwrap_or(isize::MAX);
+        let left = allowed.saturating_sub(self.call.kept.get());
+        self.call.ceiling.set(before.saturating_add(left));
+        let step = self.fiber.resume(input);
+        self.call.kept.set(self.call.kept.get() + memory::held() - before);
+        step
+    }
+
+    /// Runs the call to its end, which it reaches without waiting.
+    pub(super) fn finish(mut self) -> R {
+        let mut input = Input::Go;
+        loop {
+            match self.resume(input) {
+                Step::Done(result) => return self.result(result),
+                Step::Wait(_) | Step::Pause => input = Input::Abort,
+            }
+        }
+    }
+
+    /// Drives the call: polls what it waits for and races that with the VU's interrupt.
+    pub(super) async fn drive(mut self) -> R {
+        let mut input = Input::Go;
+        loop {
+            input = match self.resume(input) {
+                Step::Done(result) => return self.result(result),
+                Step::Pause => {
+                    tokio::task::yield_now().await;
+                    Input::Go
+                }
+                // The operation first: requests end by themselves when the VU is interrupted, and
+                // record what they were.
+                Step::Wait(operation) => tokio::select! {
+                    biased;
+                    answer = operation => Input::Answer(answer),
+                    () = self.call.vu.interrupt.stopped() => Input::Abort,
+                },
+            };
+        }
+    }
+
+    fn result(&mut self, result: R) -> R {
+        if matches!(self.call.ending.get(), Some(Ending::Limit(_))) {
+            self.fiber.discard_stack();
+        }
+        result
+    }
+}
+
+impl<R> Drop for Running<R> {
+    fn drop(&mut self) {
+        if !self.fiber.is_done() {
+            self.call.end(Ending::Stopped(self.call.vu.interrupt.why().unwrap_or(Stop::Cut)));
+            // A fiber that never ran is dropped as it is.
+            while self.fiber.is_started() && !self.fiber.is_done() {
+                drop(self.resume(Input::Abort));
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! How much memory a thread holds: the only measure of what a script keeps.
+//!
+//! Rhai limits single values, and not all of them: `map[key] = value` is not measured at all, nor is
+//! the sum over all variables. So the process' allocator counts bytes per thread, which costs about
+//! a nanosecond, and a call ends when its steps have added more than its VU may hold.
+#![expect(unsafe_code, reason = "a global allocator can only be wrapped by one")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    /// Bytes that this thread allocated and did not free; below 0 if it frees those of others.
+    static HELD: Cell<isize> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The system's allocator with a count per thread.
+struct Counting;
+
+/// Returns how many bytes more this thread has allocated than freed.
+pub(super) fn held() -> isize {
+    HELD.get()
+}
+
+fn add(bytes: usize) {
+    HELD.set(HELD.get().wrapping_add_unsigned(bytes));
+}
+
+fn remove(bytes: usize) {
+    HELD.set(HELD.get().wrapping_sub_unsigned(bytes));
+}
+
+// SAFETY: every call goes to the system's allocator as it is. Counting allocates nothing: the cell
+// is initialised by a constant and has no destructor, so it works in any state of a thread.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        add(layout.size());
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        add(layout.size());
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        remove(layout.size());
+        // SAFETY: the block came from the system's allocator, as all blocks do here.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        remove(layout.size());
+        add(size);
+        // SAFETY: as above; the caller keeps the contract about `size`.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_counted_until_they_are_freed() {
+        let before = held();
+        let block = std::hint::black_box(vec![0_u8; 4096]);
+        assert_eq!(held() - before, 4096);
+        drop(block);
+        assert_eq!(held(), before);
+    }
+}

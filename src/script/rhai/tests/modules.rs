@@ -1,0 +1,101 @@
+//! Imports of native modules and of files.
+
+use crate::api::Value;
+use crate::script::rhai::testing::{Script, block_on, instance, notes};
+use crate::script::{Argument, ScriptErrorKind};
+
+#[test]
+fn files_beside_the_script_can_be_imported_with_their_own_imports_and_constants() {
+    let script = Script::new(
+        "import \"helpers\" as h; import \"./lib/deep\" as deep;
+         fn iteration() { [h::greet(\"x\"), deep::twice(4), h::NAME] }",
+    )
+    .file(
+        "helpers.rhai",
+        "import \"kingtide/probe\" as probe; const HELLO = \"hello \"; export const NAME = \"n\";
+         fn greet(who) { probe::get(global::HELLO) + who }",
+    )
+    .file("lib/deep.rhai", "import \"./sibling\" as s; fn twice(x) { s::add(x, x) }")
+    .file("lib/sibling.rhai", "fn add(a, b) { a + b }");
+    let wanted = vec![Value::from("hello x"), Value::Int(8), Value::from("n")];
+    assert_eq!(script.run().unwrap(), Value::List(wanted));
+}
+
+#[test]
+fn predicates_and_closures_work_inside_imported_files() {
+    let script = Script::new("import \"h\" as h; fn iteration() { h::apply(|x| x + 1) }").file(
+        "h.rhai",
+        "import \"kingtide\" as kt;
+         fn apply(f) { kt::check(1, #{ one: |v| v == 1 }) && [f.call(1)] == [1].map(|x| x + 1) }",
+    );
+    assert_eq!(script.run().unwrap(), Value::Bool(true));
+    assert_eq!(notes(), ["check one true Nil"]);
+}
+
+#[test]
+fn nothing_outside_the_folder_can_be_imported() {
+    for request in ["../x", "/etc/passwd", "sub/../../x"] {
+        let error = Script::new(&format!("import \"{request}\" as x;")).instance().err().unwrap();
+        assert_eq!(error.kind, ScriptErrorKind::Load, "{request}");
+        assert!(error.message.contains("--include"), "{request}: {error}");
+        assert_eq!(error.location.unwrap().line, 1);
+    }
+}
+
+#[test]
+fn unknown_modules_are_refused_with_the_nearest() {
+    let error = Script::new("import \"kingtide/prob\" as p;").instance().err().unwrap();
+    assert_eq!(
+        error.message,
+        "there is no module \"kingtide/prob\", did you mean \"kingtide/probe\"?"
+    );
+    let error = Script::new("import \"nothing\" as n;").instance().err().unwrap();
+    assert!(error.message.starts_with("cannot find module \"nothing\""), "{error}");
+}
+
+#[test]
+fn files_that_import_each_other_are_refused() {
+    let script = Script::new("import \"a\" as a;")
+        .file("a.rhai", "import \"b\" as b;")
+        .file("b.rhai", "import \"a\" as a;");
+    let error = script.instance().err().unwrap();
+    assert_eq!(error.message, "a.rhai imports itself (by a.rhai -> b.rhai)");
+    assert_eq!(error.kind, ScriptErrorKind::Load);
+    assert_eq!(error.location.unwrap().file, "b.rhai");
+}
+
+#[test]
+fn vus_do_not_see_each_others_values() {
+    let script = Script::new(
+        "import \"kingtide/probe\" as probe; import \"m\" as m;
+         const THING = probe::thing();
+         fn iteration() { global::THING.add(1) + m::count() }",
+    )
+    .file(
+        "m.rhai",
+        "import \"kingtide/probe\" as probe; const THING = probe::thing();
+         fn count() { global::THING.add(1) * 10 }",
+    );
+    let host = script.host().unwrap();
+    let mut first = instance(&host, &script.vu(1)).unwrap();
+    let mut second = instance(&host, &script.vu(2)).unwrap();
+    block_on(async {
+        assert_eq!(first.call("iteration", Argument::None).await.unwrap(), Value::Int(11));
+        assert_eq!(first.call("iteration", Argument::None).await.unwrap(), Value::Int(22));
+        assert_eq!(second.call("iteration", Argument::None).await.unwrap(), Value::Int(11));
+    });
+}
+
+#[test]
+fn native_modules_cannot_be_overwritten() {
+    let script = Script::new(
+        "import \"kingtide/probe\" as probe;
+         fn echo(x) { 0 }
+         fn iteration() { probe::echo(5) }",
+    );
+    assert_eq!(script.run().unwrap(), Value::Int(5));
+    for text in ["probe::common = 1;", "probe::echo = 1;"] {
+        let text = format!("import \"kingtide/probe\" as probe; fn iteration() {{ {text} }}");
+        assert!(Script::new(&text).run().is_err(), "{text}");
+    }
+}
