@@ -34,12 +34,12 @@ impl TestWorker {
         let events = Rc::new(RefCell::new(Vec::new()));
         let sink = Rc::clone(&events);
         let context = Rc::new(WorkerContext {
+            network: Network::new(&plan.http).unwrap(),
             http: Rc::new(plan.http.clone()),
             shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
             plan,
             registry: RefCell::new(registry),
             declaring: Cell::new(true),
-            network: Rc::new(Network {}),
             events: Box::new(move |event| sink.borrow_mut().push(event)),
             status: Arc::default(),
         });
