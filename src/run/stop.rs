@@ -39,7 +39,7 @@ pub mod exit {
 
 /// The first thing that went wrong with a run as a whole.
 #[derive(Debug)]
-pub enum Stopped {
+pub(super) enum Stopped {
     /// A signal.
     Interrupted,
     /// `kt.abort(message)`.
