@@ -176,7 +176,10 @@ fn options_that_cannot_be_exit_with_104() {
         (r#"thresholds = { http_req_duration = { "p(95) <" } }"#, "http_req_duration"),
         (r#"thresholds = { http_req_duratoin = { "p(95) < 1" } }"#, "http_req_duration"),
         (r#"scenarios = { a = { executor = "constant-vu" } }"#, "constant-vus"),
-        (r#"scenarios = { a = { executor = "constant-vus", duration = "1s", exec = "x" } }"#, "`x`"),
+        (
+            r#"scenarios = { a = { executor = "constant-vus", duration = "1s", exec = "x" } }"#,
+            "`x`",
+        ),
         (r#"scenarios = { a = { executor = "constant-vus" } }"#, "duration"),
         (r#"scenarios = { a = { executor = "constant-vus", duration = "1s", rate = 5 } }"#, "rate"),
         (r#"vus = 0, duration = "1s""#, "vus"),
