@@ -56,7 +56,7 @@ pub(super) enum Stopped {
 
 impl Stopped {
     /// Returns how the run ends for it.
-    pub fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         let (exit_code, verdict, reason) = match self {
             Self::Interrupted => {
                 (exit::INTERRUPTED, "interrupted", "stopped by a signal".to_owned())

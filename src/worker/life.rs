@@ -18,7 +18,7 @@ use crate::metrics::{TagSetId, builtin};
 use crate::vu::{Ground, Vu};
 
 /// How often figures are sent.
-pub const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the worker looks whether its timers fire in time.
 const PROBE: Duration = Duration::from_millis(20);

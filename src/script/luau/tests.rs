@@ -612,11 +612,11 @@ fn costs() {
     ];
     for (name, body) in loops {
         let bench = Bench::new(&format!(
-            "local thing = trial.thing()\nlocal one = {{ ok = function(v) return v end }}\nreturn {{ run = function()\n  for i = 1, 100000 do {body} end\nend }}"
+            "local thing = trial.thing()\nlocal one = {{ ok = function(v) return v end }}\nreturn {{ run = function()\n  for i = 1, 10000 do {body} end\nend }}"
         ));
         let (_vu, mut instance) = bench.vu(1);
         let began = crate::clock::now();
-        for _ in 0..10 {
+        for _ in 0..100 {
             call(&mut instance, "run").unwrap();
         }
         println!("{name}: {:.0} ns", began.elapsed().as_nanos() as f64 / TIMES);
