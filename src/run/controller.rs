@@ -33,7 +33,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 const LEAD: Duration = Duration::from_millis(2);
 
 /// k6's limit for `handleSummary`.
-const SUMMARY_LIMIT: Duration = Duration::from_secs(120);
+const SUMMARY_LIMIT: Duration = Duration::from_mins(2);
 
 /// Most kinds of errors that are told apart.
 const ERROR_KINDS_MAX: usize = 1_000;

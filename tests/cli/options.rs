@@ -165,10 +165,11 @@ fn requests_can_be_shown() {
     let heads = bench.kingtide(&[&run[..], &["--http-debug"]].concat()).exits(0);
     let heads = heads.says(&["> POST http://", "/api/echo", "< HTTP/1.1 200"]);
     assert_eq!(heads.count("ebb and flow"), 0);
-    bench
-        .kingtide(&[&run[..], &["--http-debug=full"]].concat())
-        .exits(0)
-        .says(&["> POST http://", "/api/echo", "ebb and flow"]);
+    bench.kingtide(&[&run[..], &["--http-debug=full"]].concat()).exits(0).says(&[
+        "> POST http://",
+        "/api/echo",
+        "ebb and flow",
+    ]);
     assert_eq!(bench.kingtide(&run).exits(0).count("/api/echo"), 0);
 }
 
