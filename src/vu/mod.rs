@@ -163,11 +163,24 @@ impl Vu {
         self.context.interrupt.reset();
         if self.has_teardown && self.has_data {
             self.context.phase.set(Phase::VuTeardown);
-            if let Err(error) = self.instance.call(VU_TEARDOWN, Argument::Data).await {
+            if let Err(error) = self.say_goodbye().await {
                 self.report(&error);
             }
             self.record_bytes();
         }
+    }
+
+    /// Calls `vu_teardown`, at most for `teardown_timeout`: nothing else would end it.
+    async fn say_goodbye(&mut self) -> Result<Value, ScriptError> {
+        let limit = self.ground.worker.plan.teardown_timeout;
+        let interrupt = self.interrupt();
+        let mut call = std::pin::pin!(self.instance.call(VU_TEARDOWN, Argument::Data));
+        tokio::select! {
+            biased;
+            result = &mut call => return result,
+            () = tokio::time::sleep(limit) => interrupt.stop(Stop::Cut),
+        }
+        call.await
     }
 
     fn report(&self, error: &ScriptError) {

@@ -300,6 +300,7 @@ impl<'a> Rules<'a> {
             }
             Executor::RampingVus { curve, graceful_ramp_down } => Admission::Wanted {
                 intervals: wanted(curve, self.share.nth(n), self.began),
+                end: self.end,
                 graceful: *graceful_ramp_down,
             },
             Executor::ConstantVus { .. } | Executor::ArrivalRate(_) => Admission::While { until },
