@@ -68,7 +68,7 @@ def spans(line, style):
 
 
 def draw(lines):
-    """Returns the picture. Each run is as wide as its cells, whatever font there is."""
+    """Returns the picture. Each word stands in its cells, whatever the width of the font."""
     columns = max(len(SGR.sub("", line)) for line in lines)
     width = columns * CELL_WIDTH + 2 * MARGIN
     height = len(lines) * LINE_HEIGHT + 2 * MARGIN
@@ -77,26 +77,23 @@ def draw(lines):
         f'width="{width:g}" height="{height:g}" role="img" aria-label="The summary of kingtide demo run">',
         f'<rect width="100%" height="100%" rx="8" fill="{BACKGROUND}"/>',
         '<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, \'DejaVu Sans Mono\', monospace" '
-        f'font-size="13" xml:space="preserve" fill="{FOREGROUND}">',
+        f'font-size="13" fill="{FOREGROUND}">',
     ]
     style = {}
     for row, line in enumerate(lines):
         y = MARGIN + row * LINE_HEIGHT + 13
         for column, text, look in spans(line, style):
-            body = text.rstrip()
-            lead = len(body) - len(body.lstrip())
-            body = body.lstrip()
-            if not body:
-                continue
-            x = MARGIN + (column + lead) * CELL_WIDTH
-            attributes = f'x="{x:g}" y="{y}" textLength="{len(body) * CELL_WIDTH:g}" lengthAdjust="spacingAndGlyphs"'
+            attributes = ""
             if "color" in look:
                 attributes += f' fill="{look["color"]}"'
             if look.get("bold"):
                 attributes += ' font-weight="bold"'
             if look.get("dim"):
                 attributes += ' fill-opacity="0.65"'
-            out.append(f"<text {attributes}>{escape(body)}</text>")
+            for word in re.finditer(r"\S+", text):
+                x = MARGIN + (column + word.start()) * CELL_WIDTH
+                length = len(word[0]) * CELL_WIDTH
+                out.append(f'<text x="{x:g}" y="{y}" textLength="{length:g}"{attributes}>{escape(word[0])}</text>')
     out += ["</g>", "</svg>"]
     return "\n".join(out) + "\n"
 
