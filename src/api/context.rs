@@ -10,7 +10,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use tokio::sync::Notify;
 
-use super::Expected;
+use super::{Expected, RecentUrls};
 use crate::clock::{self, Instant};
 use crate::metrics::{Registry, Shard, TagSetId};
 use crate::plan::{Curve, HttpPlan, Plan};
@@ -30,6 +30,8 @@ pub struct WorkerContext {
     pub shard: RefCell<Shard>,
     /// DNS cache and TLS.
     pub network: Rc<Network>,
+    /// URLs that need no parsing again.
+    pub urls: RefCell<RecentUrls>,
     /// Takes events on their way to the controller.
     pub events: Box<dyn Fn(Event)>,
     /// Facts of the whole test.

@@ -66,6 +66,7 @@ pub(super) fn context(
     Ok(WorkerContext {
         http: Rc::new(plan.http.clone()),
         network: Network::new(&plan.http)?,
+        urls: RefCell::default(),
         registry: RefCell::new((**registry).clone()),
         declaring: Cell::new(false),
         shard: RefCell::new(Shard::new(Arc::clone(registry), plan.series_max)),

@@ -63,6 +63,7 @@ pub(super) fn make(
         declaring: Cell::new(false),
         shard: RefCell::new(Shard::new(Arc::clone(&assignment.registry), plan.series_max)),
         network,
+        urls: RefCell::default(),
         events: Box::new(move |event| {
             if flow.admits(&event) {
                 let _gone = events.send((index, Message::Event(event)));

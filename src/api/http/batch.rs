@@ -70,7 +70,11 @@ async fn all(vu: &Rc<VuContext>, calls: Vec<Call>) -> Result<Vec<Value>, ApiErro
     let total = Semaphore::new(total.max(1) as usize);
     let mut hosts: BTreeMap<String, Rc<Semaphore>> = BTreeMap::new();
     let sends = calls.into_iter().map(|call| {
-        let host = call.address.parse().map(|url| url.authority().to_owned()).unwrap_or_default();
+        let host = call
+            .address
+            .parse(&vu.worker.urls)
+            .map(|url| url.authority().to_owned())
+            .unwrap_or_default();
         let host = Rc::clone(
             hosts.entry(host).or_insert_with(|| Rc::new(Semaphore::new(per_host.max(1) as usize))),
         );

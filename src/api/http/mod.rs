@@ -5,12 +5,14 @@ use std::rc::Rc;
 pub use self::expect::Expected;
 use self::params::Params;
 use self::url::Address;
+pub use self::url::RecentUrls;
 use super::{ApiError, Args, Function, Module, Object, Run, Value, VuContext, Wait};
 
 mod batch;
 mod body;
 mod cookies;
 mod expect;
+mod flat;
 mod params;
 mod response;
 mod send;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::{HeaderMap, Method as HttpMethod};
 
+use super::flat::FlatHeaders;
 use super::params::Kind;
 use crate::api::{Answer, ApiError, Args, Map, Method, Object, Text, Value, VuContext};
 use crate::protocol::{self, Response, Sent, Timings};
@@ -43,7 +44,8 @@ pub(super) struct Answered {
     status_text: String,
     ok: bool,
     proto: &'static str,
-    headers: Rc<HeaderMap>,
+    headers: Rc<FlatHeaders>,
+    cookies: Option<Box<HeaderMap>>,
     body: Bytes,
     kind: Kind,
     timings: Timings,
@@ -62,6 +64,8 @@ impl Answered {
             Some(error) => error.kind.code(),
             None => protocol::status_code_error(status).unwrap_or(0),
         };
+        let cookies = response.headers.contains_key(http::header::SET_COOKIE);
+        let cookies = cookies.then(|| Box::new(response.headers.clone()));
         // An answer that broke off is no answer: k6 gives status 0 with every error too.
         let status = if exchange.error.is_some() { 0 } else { status };
         Self {
@@ -72,7 +76,8 @@ impl Answered {
             status_text: response.status_text,
             ok,
             proto: exchange.proto,
-            headers: Rc::new(response.headers),
+            headers: Rc::new(FlatHeaders::new(&response.headers)),
+            cookies,
             body: response.body,
             kind,
             timings: exchange.timings,
@@ -94,6 +99,7 @@ impl Answered {
             ok: false,
             proto: "",
             headers: Rc::default(),
+            cookies: None,
             body: Bytes::new(),
             kind: Kind::Text,
             timings: Timings::default(),
@@ -138,7 +144,9 @@ impl Answered {
     /// Returns cookies in k6's shape: name to a list of cookies.
     fn cookies(&self) -> Value {
         let mut cookies = Map::new();
-        for cookie in protocol::Cookie::from_headers(&self.headers) {
+        for cookie in
+            self.cookies.iter().flat_map(|headers| protocol::Cookie::from_headers(headers))
+        {
             let mut members = Map::new();
             members.push("name", cookie.name.as_str());
             members.push("value", cookie.value);
@@ -162,7 +170,8 @@ impl Answered {
         let mut request = Map::new();
         request.push("method", self.method.as_str());
         request.push("url", self.url.as_str());
-        request.push("headers", Value::object(Headers(Rc::new(self.sent.headers.clone()))));
+        request
+            .push("headers", Value::object(Headers(Rc::new(FlatHeaders::new(&self.sent.headers)))));
         request.push("body", Value::Text(Text::from_bytes(self.sent.body.clone())));
         Value::Map(request)
     }
@@ -229,8 +238,7 @@ impl Object for Answered {
     }
 
     fn held_bytes(&self) -> usize {
-        // Headers are 40 to 100 bytes each with their map; a fair guess keeps this cheap.
-        self.body.len() + self.headers.len() * 96
+        self.body.len() + self.headers.held_bytes()
     }
 
     fn describe(&self) -> String {
@@ -246,17 +254,15 @@ impl Object for Answered {
 }
 
 /// Headers by name in any case; several of one name are joined by `, ` or kept apart by `all`.
-struct Headers(Rc<HeaderMap>);
+struct Headers(Rc<FlatHeaders>);
 
 impl Headers {
     fn joined(&self, name: &str) -> Option<Value> {
-        let values: Vec<_> = self
-            .0
-            .get_all(name)
-            .iter()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()))
-            .collect();
-        if values.is_empty() { None } else { Some(values.join(", ").into()) }
+        let mut values = self.0.all(name);
+        let first = String::from_utf8_lossy(values.next()?).into_owned();
+        let joined = values
+            .fold(first, |joined, value| format!("{joined}, {}", String::from_utf8_lossy(value)));
+        Some(joined.into())
     }
 }
 
@@ -280,15 +286,20 @@ impl Object for Headers {
         mut args: Args,
     ) -> Result<Answer, ApiError> {
         let name = args.text(0)?;
-        let values = self.0.get_all(&*name.to_str()).iter();
-        let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).as_ref().into());
+        let name = name.to_str();
+        let values = self.0.all(&name);
+        let values = values.map(|value| String::from_utf8_lossy(value).as_ref().into());
         Ok(Answer::Now(Value::List(values.collect())))
     }
 
     fn entries(&self, _: &Rc<VuContext>) -> Option<Vec<(String, Value)>> {
-        let entry =
-            |name: &http::HeaderName| Some((name.as_str().to_owned(), self.joined(name.as_str())?));
-        Some(self.0.keys().filter_map(entry).collect())
+        let mut entries: Vec<(String, Value)> = Vec::new();
+        for name in self.0.names() {
+            if !entries.iter().any(|(known, _)| known == name) {
+                entries.push((name.to_owned(), self.joined(name)?));
+            }
+        }
+        Some(entries)
     }
 
     fn as_any(&self) -> &dyn std::any::Any {

@@ -29,7 +29,7 @@ pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, Api
     let expected = params.expected.take().unwrap_or_else(|| Rc::clone(&vu.expected.borrow()));
     let tags = vu.tag_set_with(&params.tags);
     let name = params.name.take().or(address.name.clone());
-    let url = match address.parse() {
+    let url = match address.parse(&vu.worker.urls) {
         Ok(url) => url,
         Err(message) => {
             let answered = Answered::invalid_url(method, address.text, message);

@@ -1,5 +1,7 @@
 //! Where a request goes: a URL, and the name of its row in the results.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use url::Url;
@@ -30,8 +32,21 @@ impl Address {
         }
     }
 
-    /// Parses the URL.
-    pub(super) fn parse(&self) -> Result<Url, String> {
+    /// Returns the URL, parsed now or not long ago.
+    pub(super) fn parse(&self, recent: &RefCell<RecentUrls>) -> Result<Url, String> {
+        if let Some(url) = recent.borrow().0.get(self.text.as_str()) {
+            return Ok(url.clone());
+        }
+        let url = self.parse_anew()?;
+        let mut recent = recent.borrow_mut();
+        if recent.0.len() >= RECENT_MAX {
+            recent.0.clear();
+        }
+        recent.0.insert(self.text.as_str().into(), url.clone());
+        Ok(url)
+    }
+
+    fn parse_anew(&self) -> Result<Url, String> {
         let url = Url::parse(&self.text).map_err(|error| match error {
             url::ParseError::RelativeUrlWithoutBase => {
                 "invalid URL: it needs a scheme and a host, as in http://host/path".to_owned()
@@ -46,6 +61,14 @@ impl Address {
     }
 }
 
+/// Most URLs that a worker remembers parsed.
+const RECENT_MAX: usize = 1_024;
+
+/// URLs that a worker parsed not long ago: most scripts ask for few, and parsing one (with its
+/// host's internationalisation rules) costs a tenth of a request.
+#[derive(Debug, Default)]
+pub struct RecentUrls(hashbrown::HashMap<Box<str>, Url>);
+
 /// Returns a URL relative to a session's base: absolute ones stay as they are.
 fn joined(base: Option<&str>, text: &str) -> String {
     match base {
@@ -58,13 +81,13 @@ fn joined(base: Option<&str>, text: &str) -> String {
 }
 
 /// Returns the default name of a URL: without query, fragment and user.
-pub(super) fn name_of(url: &Url) -> String {
+pub(super) fn name_of(url: &Url) -> Cow<'_, str> {
     let text = url.as_str();
-    if url.query().is_none() && url.fragment().is_none() && !text.contains('@') {
-        return text.to_owned();
+    if url.query().is_none() && url.fragment().is_none() && url.username().is_empty() {
+        return Cow::Borrowed(text);
     }
     let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
-    format!("{}://{authority}{}", url.scheme(), url.path())
+    Cow::Owned(format!("{}://{authority}{}", url.scheme(), url.path()))
 }
 
 /// A URL made of a template: its values in the URL, the template in the name.
@@ -153,7 +176,7 @@ mod tests {
 
     #[test]
     fn names_leave_out_query_fragment_and_user() {
-        let name = |text| name_of(&Url::parse(text).unwrap());
+        let name = |text| name_of(&Url::parse(text).unwrap()).into_owned();
         assert_eq!(name("http://a/b?c=1#d"), "http://a/b");
         assert_eq!(name("http://u:p@a:81/b"), "http://a:81/b");
         assert_eq!(name("http://a/b"), "http://a/b");

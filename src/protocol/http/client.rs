@@ -228,7 +228,7 @@ async fn read(incoming: &mut Incoming, limit: u64) -> Result<Bytes, ProtocolErro
     if announced > limit {
         return Err(ErrorKind::BodyTooLarge.into());
     }
-    // Most bodies come in one part: it is taken as it is.
+    // Most bodies come in one part.
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(part) = incoming.next().await? {
@@ -236,7 +236,9 @@ async fn read(incoming: &mut Incoming, limit: u64) -> Result<Bytes, ProtocolErro
             return Err(ErrorKind::BodyTooLarge.into());
         }
         if first.is_empty() && all.is_empty() {
-            first = part;
+            // A copy: a part is a slice of the connection's read buffer, which could not be used
+            // again as long as the script keeps the body.
+            first = Bytes::copy_from_slice(&part);
             continue;
         }
         if all.is_empty() {
