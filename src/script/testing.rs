@@ -37,7 +37,6 @@ impl TestWorker {
             network: Network::new(&plan.http).unwrap(),
             urls: RefCell::default(),
             http: Rc::new(plan.http.clone()),
-            network: Network::new(&plan.http).expect("the plan names no hosts"),
             shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
             plan,
             registry: RefCell::new(registry),
