@@ -60,12 +60,20 @@ pub(super) fn metadata(test: &Test, started_at: SystemTime, duration: Duration) 
         started_at,
         duration,
         script: test.program.name(),
-        script_hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        script_hash: hash
+            .iter()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .filter_map(hex_digit)
+            .collect(),
         git_commit: host::git_commit(test.program.path()),
         host: host::facts(),
         options: test.options.clone(),
         tags: test.plan.tags.clone(),
     }
+}
+
+fn hex_digit(digit: u8) -> Option<char> {
+    char::from_digit(u32::from(digit), 16)
 }
 
 fn error_result(row: &ErrorRow, style: Style) -> ErrorResult {
@@ -106,11 +114,8 @@ pub fn render(
         if *vu > 0 {
             parts.push(format!("first seen at VU {vu}, iteration {iteration}"));
         }
-        let mut note = parts.join(", ");
-        if count > 1 {
-            note.push_str(&format!("; {count} times"));
-        }
-        notes.push(note);
+        let note = parts.join(", ");
+        notes.push(if count > 1 { format!("{note}; {count} times") } else { note });
     } else if !parts.is_empty() {
         notes.push(parts.join(", "));
     }
