@@ -30,11 +30,12 @@ pub(super) enum Command {
     /// Validates a script and prints its plan; runs nothing.
     Check(CheckArgs),
     /// Serves the demo target; `demo run` tests it.
-    Demo(DemoArgs),
+    Demo(Box<DemoArgs>),
 }
 
 /// `kingtide run`
 #[derive(Debug, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[command(after_help = "Examples:\n  \
     kingtide run notes.luau -u 10 -d 30s\n  \
     kingtide run notes.rhai --rate 100/s -d 1m -e BASE_URL=http://127.0.0.1:8080\n  \

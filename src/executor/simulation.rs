@@ -48,8 +48,8 @@ struct Iteration {
 }
 
 impl Iteration {
-    fn lateness(&self) -> Duration {
-        self.began - self.due.expect("the scenario is open")
+    fn lateness(self) -> Duration {
+        self.began.saturating_sub(self.due.expect("the scenario is open"))
     }
 }
 
@@ -672,7 +672,7 @@ fn ramping_vus_iterate_while_they_are_wanted() {
             let (from, until) = curve.wanted(vu)[0];
             let iterations = scene.iterations.borrow();
             let count = iterations.iter().filter(|iteration| iteration.vu == vu).count();
-            let expected = (until - from).as_secs_f64() / 0.1;
+            let expected = until.abs_diff(from).as_secs_f64() / 0.1;
             assert!((count as f64 - expected).abs() <= 2.0 + expected * 0.01, "{count} {expected}");
         }
         assert_eq!(at, curve.duration());
@@ -903,9 +903,10 @@ proptest! {
             stop_at(&scene, stop);
             let until = scene.zero + seconds(length);
             let left = Rc::new(Cell::new(promised));
-            let rule = |_| match shared {
-                true => Admission::Pot { left: Rc::clone(&left), until },
-                false => Admission::Times { left: promised, until },
+            let rule = |_| if shared {
+                Admission::Pot { left: Rc::clone(&left), until }
+            } else {
+                Admission::Times { left: promised, until }
             };
             let rules: Vec<_> = (0..vus).map(rule).collect();
             let ended = scene.closed(seconds(length), seconds(graceful), rules).await;

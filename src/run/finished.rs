@@ -72,6 +72,10 @@ pub(super) fn metadata(test: &Test, started_at: SystemTime, duration: Duration) 
     }
 }
 
+fn hex_digit(digit: u8) -> Option<char> {
+    char::from_digit(u32::from(digit), 16)
+}
+
 fn error_result(row: &ErrorRow, style: Style) -> ErrorResult {
     let error = &row.error;
     let kind = match error.kind {
@@ -110,11 +114,8 @@ pub fn render(
         if *vu > 0 {
             parts.push(format!("first seen at VU {vu}, iteration {iteration}"));
         }
-        let mut note = parts.join(", ");
-        if count > 1 {
-            let _infallible = write!(note, "; {count} times");
-        }
-        notes.push(note);
+        let note = parts.join(", ");
+        notes.push(if count > 1 { format!("{note}; {count} times") } else { note });
     } else if !parts.is_empty() {
         notes.push(parts.join(", "));
     }

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use kingtide::clock::{self, Instant};
 use kingtide::demo::{Demo, Settings};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -93,6 +94,11 @@ impl Bench {
     }
 }
 
+/// Returns the time until a deadline: output that never ends is a hang too.
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(clock::now())
+}
+
 /// Reads a stream on a thread of its own, so that a full pipe holds up nobody.
 fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
@@ -121,8 +127,9 @@ pub(super) struct Running {
 impl Running {
     /// Waits for a line on standard error that contains a text.
     pub(super) fn wait_for(&mut self, text: &str) {
+        let deadline = clock::now() + LIMIT;
         loop {
-            let line = self.err.recv_timeout(LIMIT);
+            let line = self.err.recv_timeout(left(deadline));
             let line = line.unwrap_or_else(|why| {
                 panic!("no line with `{text}` ({why}):\n{}", self.seen_err);
             });
@@ -149,9 +156,10 @@ impl Running {
 
     /// Waits for the end.
     pub(super) fn end(mut self) -> Ended {
+        let deadline = clock::now() + LIMIT;
         for (stream, seen) in [(&self.err, &mut self.seen_err), (&self.out, &mut self.seen_out)] {
             loop {
-                match stream.recv_timeout(LIMIT) {
+                match stream.recv_timeout(left(deadline)) {
                     Ok(line) => seen.push_str(&line),
                     Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
                     Err(why) => panic!("does not end ({why}):\n{seen}"),
