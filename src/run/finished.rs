@@ -72,10 +72,6 @@ pub(super) fn metadata(test: &Test, started_at: SystemTime, duration: Duration) 
     }
 }
 
-fn hex_digit(digit: u8) -> Option<char> {
-    char::from_digit(u32::from(digit), 16)
-}
-
 fn error_result(row: &ErrorRow, style: Style) -> ErrorResult {
     let error = &row.error;
     let kind = match error.kind {
