@@ -25,7 +25,7 @@ pub(super) fn vu(seed: u64) -> Rc<VuContext> {
         shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
         registry: RefCell::new(registry),
         declaring: Cell::new(false),
-        network: Rc::new(Network {}),
+        network: Network::new(&plan.http).unwrap(),
         events: Box::new(|_| {}),
         status: Arc::default(),
         plan,

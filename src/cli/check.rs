@@ -18,7 +18,7 @@ pub(super) fn check(args: &CheckArgs) -> u8 {
                 });
                 terminal::print(&format!("{json:#}\n"));
             } else {
-                terminal::eprint(&error.render(terminal::err_style()));
+                terminal::fail(&error);
             }
             return error.code();
         }

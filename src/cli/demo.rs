@@ -22,7 +22,7 @@ pub(super) fn demo(args: &DemoArgs) -> u8 {
         Some(DemoCommand::Run(args)) => run_example(args),
     };
     result.unwrap_or_else(|error| {
-        terminal::eprint(&error.render(terminal::err_style()));
+        terminal::fail(&error);
         error.code()
     })
 }

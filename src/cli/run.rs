@@ -19,7 +19,7 @@ pub(super) fn run(args: &RunArgs) -> u8 {
     match test::prepare(&args.test, gates) {
         Ok(prepared) => execute(args, &prepared),
         Err(error) => {
-            terminal::eprint(&error.render(terminal::err_style()));
+            terminal::fail(&error);
             error.code()
         }
     }
@@ -43,7 +43,7 @@ pub(super) fn execute(args: &RunArgs, prepared: &Prepared) -> u8 {
         Ok(finished) => match show(args, &finished) {
             Ok(()) => finished.outcome.exit_code,
             Err(error) => {
-                terminal::eprint(&error.render(terminal::err_style()));
+                terminal::fail(&error);
                 // What went wrong with the run itself is said first.
                 match finished.outcome.exit_code {
                     exit::PASSED => error.code(),
@@ -53,7 +53,7 @@ pub(super) fn execute(args: &RunArgs, prepared: &Prepared) -> u8 {
         },
         Err(outcome) => {
             let error = CliError::Defect(outcome.reason.clone());
-            terminal::eprint(&error.render(terminal::err_style()));
+            terminal::fail(&error);
             outcome.exit_code
         }
     }

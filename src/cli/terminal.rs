@@ -50,9 +50,14 @@ pub(super) fn eprint(text: &str) {
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// Prints what ended a command.
+pub(super) fn fail(error: &super::errors::CliError) {
+    eprint(&format!("{}\n", error.render(err_style())));
+}
+
 /// Prints an advice.
 pub(super) fn warn(message: &str) {
-    eprint(&diagnostic(Level::Warning, message, None, &[], err_style()));
+    eprint(&format!("{}\n", diagnostic(Level::Warning, message, None, &[], err_style())));
 }
 
 /// Shows a run while it goes on, on standard error.
@@ -166,6 +171,6 @@ impl Observer for Terminal {
             return;
         }
         let seen = (!first.0.is_empty()).then_some((first, 1));
-        eprint(&run::render(error, seen, self.style));
+        eprint(&format!("{}\n\n", run::render(error, seen, self.style)));
     }
 }

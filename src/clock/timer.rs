@@ -15,7 +15,7 @@ use tokio::io::unix::AsyncFd;
 use super::Instant;
 
 /// Least time between two wake-ups: at high rates several arrivals share one.
-pub const COALESCE: Duration = Duration::from_micros(100);
+pub(super) const COALESCE: Duration = Duration::from_micros(100);
 
 /// Wakes an arrival driver when its next arrival is due.
 #[derive(Debug)]
@@ -30,7 +30,9 @@ impl ArrivalTimer {
     pub fn new() -> Self {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags).ok();
-        Self { timer: timer.and_then(|fd| AsyncFd::new(fd).ok()), last_wake: None }
+        #[expect(deprecated, reason = "an owned descriptor cannot be closed under it")]
+        let timer = timer.and_then(|fd| AsyncFd::new(fd).ok());
+        Self { timer, last_wake: None }
     }
 
     /// Returns a timer that follows the runtime's clock, for simulated time.

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::api::{Interrupt, Stop};
-use crate::clock::{self, Instant};
+use crate::clock::Instant;
 use crate::vu::{End, Start, Vu};
 
 pub use self::admission::Admission;

@@ -87,7 +87,7 @@ mod tests {
 
     const PLAIN: Style = Style { color: false, width: 80, unicode: true };
 
-    fn place<'a>(line: u32, column: u32, width: u32, source: &'a str) -> Place<'a> {
+    fn place(line: u32, column: u32, width: u32, source: &str) -> Place<'_> {
         Place { file: "checkout.luau", line, column, width, source }
     }
 

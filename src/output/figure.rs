@@ -17,7 +17,7 @@ pub(super) fn share(share: f64) -> String {
     let percent = share * 100.0;
     if percent > 0.0 && percent < 0.005 {
         "<0.01%".to_owned()
-    } else if percent < 100.0 && percent >= 99.995 {
+    } else if (99.995..100.0).contains(&percent) {
         "99.99%".to_owned()
     } else {
         format!("{percent:.2}%")
@@ -84,12 +84,11 @@ pub(super) fn statistic(style: Style, kind: Kind, unit: &Unit, stat: Stat, figur
     }
 }
 
-/// Returns a duration, rounded so that it is quick to read: `30.01s`, `2m0.1s`.
+/// Returns a duration, rounded so that it is quick to read: `30.01s`, `2m1s`.
 pub(super) fn length(style: Style, duration: Duration) -> String {
     let grain: u128 = match duration.as_secs() {
         0..10 => 1,
         10..60 => 10,
-        60..3_600 => 100,
         _ => 1_000,
     };
     if duration.as_millis() == 0 && !duration.is_zero() {
@@ -228,7 +227,7 @@ mod tests {
     fn lengths_are_rounded_by_their_size() {
         let texts = [0, 1, 9_876, 30_012, 120_130, 3_700_900].map(Duration::from_millis);
         let texts = texts.map(|duration| length(STYLE, duration));
-        assert_eq!(texts, ["0s", "1ms", "9.876s", "30.01s", "2m0.1s", "1h1m41s"]);
+        assert_eq!(texts, ["0s", "1ms", "9.876s", "30.01s", "2m", "1h1m41s"]);
         assert_eq!(length(STYLE, Duration::from_micros(40)), "40 us");
         assert_eq!(clock(Duration::from_secs(65)), "01:05");
         assert_eq!(clock(Duration::from_secs(3_605)), "1:00:05");

@@ -2,44 +2,29 @@
 //!
 //! Everything here turns figures into text or JSON; `cli` prints it.
 
-pub use self::diagnostic::{Level, Place, diagnostic};
-pub use self::style::Style;
-pub use self::summary::summary;
-
-mod diagnostic;
-mod figure;
-mod style;
-mod summary;
-mod table;
-
-/// Stub.
-pub fn summary_json(_: &Results<'_>) -> serde_json::Value {
-    serde_json::Value::Null
-}
-/// Stub.
-pub fn progress(_: &Progress<'_>, _: Style) -> Vec<String> {
-    vec![]
-}
-/// Stub.
-pub fn progress_line(_: &Progress<'_>, _: Style) -> String {
-    String::new()
-}
-/// Stub.
-pub fn plan_text(_: &Plan, _: Style) -> String {
-    String::new()
-}
-impl Style {
-    /// Stub.
-    pub fn plain() -> Self {
-        Self { color: false, width: 100, unicode: true }
-    }
-}
-
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::metrics::{Aggregate, Verdict};
 use crate::plan::Plan;
+
+pub use self::diagnostic::{Level, Place, diagnostic};
+pub use self::json::{SCHEMA, summary_json};
+pub use self::plan_text::plan_text;
+pub use self::progress::{progress, progress_line};
+pub use self::style::Style;
+pub use self::summary::summary;
+
+mod diagnostic;
+mod figure;
+#[cfg(test)]
+mod fixture;
+mod json;
+mod plan_text;
+mod progress;
+mod style;
+mod summary;
+mod table;
 
 /// A finished run, ready to be shown.
 #[derive(Debug)]

@@ -34,6 +34,11 @@ impl Style {
     /// The least width that text is laid out for.
     pub const WIDTH_MIN: usize = 60;
 
+    /// Returns the style of text that goes to a file.
+    pub fn plain() -> Self {
+        Self { color: false, width: 100, unicode: true }
+    }
+
     /// Returns the columns that lines may take.
     pub(super) fn columns(self) -> usize {
         self.width.max(Self::WIDTH_MIN)

@@ -1,7 +1,7 @@
 //! The end of a run on one screen: verdict first, then what it rests on.
 
 use super::figure;
-use super::style::{Paint, Style, without_colors};
+use super::style::{Paint, Style, width_of, without_colors};
 use super::table::{Cell, Column, Table};
 use super::{ErrorResult, Results};
 use crate::metrics::{MetricId, Stat, Stats, builtin};
@@ -16,8 +16,8 @@ const ERRORS_MAX: usize = 10;
 
 /// Returns the summary that ends a run, in lines of at most `style.width` columns.
 ///
-/// The errors' own text stands as [`ErrorResult::rendered`] has it, with how often it happened
-/// below.
+/// The errors' own text stands as [`ErrorResult::rendered`] has it, followed by how often it
+/// happened if that does not say so.
 pub fn summary(results: &Results<'_>, style: Style) -> String {
     let sections = [
         verdict(results, style),
@@ -132,7 +132,7 @@ fn iteration_duration(results: &Results<'_>, style: Style) -> Option<String> {
                 Some(format!("{name} {}", figure::time(style, figure)))
             });
     let parts: Vec<_> = parts.collect();
-    Some(style.fit_end(&format!("  iteration   {}", parts.join("   "))))
+    Some(style.fit_end(&format!("  iteration duration  {}", parts.join("   "))))
 }
 
 fn count_of(results: &Results<'_>, id: MetricId) -> f64 {
@@ -177,7 +177,7 @@ fn errors(results: &Results<'_>, style: Style) -> Vec<String> {
     let kinds = results.errors.len();
     let title = style.paint(Paint::Strong, "Errors");
     let of = if kinds == 1 { "one kind".to_owned() } else { format!("{kinds} kinds") };
-    let mut lines = vec![format!("{title}  {} of {of}", figure::counted(all, "error"))];
+    let mut lines = vec![format!("{title}  {} of {of}", format_count(all))];
     for error in results.errors.iter().take(ERRORS_MAX) {
         lines.push(String::new());
         lines.extend(one_error(error, style));
@@ -186,8 +186,8 @@ fn errors(results: &Results<'_>, style: Style) -> Vec<String> {
         let rest: u64 = results.errors[ERRORS_MAX..].iter().map(|error| error.count).sum();
         lines.push(String::new());
         lines.push(format!(
-            "  and {} more, {}",
-            figure::counted((kinds - ERRORS_MAX) as u64, "kind"),
+            "  and {}, {}",
+            figure::counted((kinds - ERRORS_MAX) as u64, "more kind"),
             figure::counted(rest, "time")
         ));
     }
@@ -196,27 +196,108 @@ fn errors(results: &Results<'_>, style: Style) -> Vec<String> {
 
 fn one_error(error: &ErrorResult, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
-    // The notes are indented by the width of the line number; the count joins them.
+    let sign = style.paint(Paint::Place, "=");
+    // Notes are indented by the width of the line number; the count joins them.
     let mut margin = 2;
-    for line in error.rendered.trim_end().lines() {
+    for (at, line) in error.rendered.trim_end().lines().enumerate() {
         let plain = without_colors(line);
-        let indent = plain.len() - plain.trim_start().len();
-        let shown = if style.color { line.to_owned() } else { plain.clone() };
-        if plain.trim_start().starts_with("= ") {
+        let text = plain.trim_start();
+        let indent = plain.len() - text.len();
+        let note = text.strip_prefix("= ");
+        if note.is_some() {
             margin = indent;
-            let note = shown.trim_start();
-            let first = style.paint(Paint::Place, "=");
-            let text = if style.color { note } else { note.trim_start_matches("= ") };
-            if style.color {
-                lines.push(style.fit_end(&format!("  {}{text}", " ".repeat(indent))));
-            } else {
-                lines.extend(style.wrap(&format!("  {}{first} ", " ".repeat(indent)), text));
+        }
+        let space = " ".repeat(2 + indent);
+        match note {
+            _ if width_of(&plain) + 2 <= style.columns() => {
+                lines.push(format!("  {}", if style.color { line } else { &plain }));
             }
-        } else {
-            lines.push(style.fit_end(&format!("  {shown}")));
+            Some(note) => lines.extend(style.wrap(&format!("{space}{sign} "), note)),
+            None if at == 0 => lines.extend(style.wrap("  ", text)),
+            None => lines.push(style.fit_end(&format!("  {plain}"))),
         }
     }
-    let sign = style.paint(Paint::Place, "=");
-    lines.push(format!("  {}{sign} {}", " ".repeat(margin), figure::counted(error.count, "time")));
+    let times = format!("{} times", error.count);
+    if error.count > 1 && !error.rendered.contains(&times) {
+        lines.push(format!("{}{sign} {times}", " ".repeat(2 + margin)));
+    }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{self, Fixture};
+    use super::*;
+
+    fn shown(fixture: &Fixture, width: usize) -> String {
+        let style = Style { color: false, width, unicode: true };
+        summary(&fixture.results(), style)
+    }
+
+    #[test]
+    fn a_passed_run_at_80_columns() {
+        insta::assert_snapshot!("passed_80", shown(&fixture::passed(), 80));
+    }
+
+    #[test]
+    fn a_passed_run_at_120_columns() {
+        insta::assert_snapshot!("passed_120", shown(&fixture::passed(), 120));
+    }
+
+    #[test]
+    fn a_violated_run_at_80_columns() {
+        insta::assert_snapshot!("violated_80", shown(&fixture::violated(), 80));
+    }
+
+    #[test]
+    fn a_violated_run_at_120_columns() {
+        insta::assert_snapshot!("violated_120", shown(&fixture::violated(), 120));
+    }
+
+    #[test]
+    fn an_empty_run() {
+        insta::assert_snapshot!("empty_80", shown(&fixture::empty(), 80));
+    }
+
+    #[test]
+    fn a_violated_run_in_color() {
+        let style = Style { color: true, width: 100, unicode: true };
+        let text = summary(&fixture::violated().results(), style);
+        insta::assert_snapshot!("violated_color", text.replace('\u{1b}', "␛"));
+    }
+
+    #[test]
+    fn a_violated_run_in_ascii() {
+        let style = Style { color: false, width: 80, unicode: false };
+        let text = summary(&fixture::violated().results(), style);
+        assert!(text.is_ascii(), "{text}");
+    }
+
+    #[test]
+    fn colors_add_nothing_but_color() {
+        for fixture in [fixture::passed(), fixture::violated(), fixture::empty(), fixture::odd()] {
+            let style = Style { color: true, width: 90, unicode: true };
+            let colored = summary(&fixture.results(), style);
+            assert_eq!(without_colors(&colored), shown(&fixture, 90));
+        }
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for fixture in [fixture::passed(), fixture::violated(), fixture::empty(), fixture::odd()] {
+            for width in [0, 60, 61, 73, 80, 100, 120, 200] {
+                for line in shown(&fixture, width).lines() {
+                    assert!(width_of(line) <= width.max(Style::WIDTH_MIN), "{width}: {line}");
+                    assert_eq!(line, line.trim_end());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_is_counted() {
+        let text = shown(&fixture::odd(), 100);
+        assert!(text.contains("and 20 more with fewer requests"), "{text}");
+        assert!(text.contains("and 3 more kinds, 6 times"), "{text}");
+    }
 }

@@ -2,10 +2,19 @@
 
 use super::style::{Paint, Style, width_of};
 
-/// The least width that a name is shortened to.
-const NAME_MIN: usize = 10;
+/// In which order columns give way, and to which width: names, then what bears more, then names.
+const YIELDING: [(Yields, usize); 3] =
+    [(Yields::First, 16), (Yields::Later, 10), (Yields::First, 10)];
 /// Columns by which rows are indented below their title.
 const INDENT: usize = 2;
+
+/// Whether a column gives way where room is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Yields {
+    Never,
+    First,
+    Later,
+}
 
 /// A column.
 #[derive(Debug, Clone)]
@@ -13,14 +22,19 @@ pub(super) struct Column {
     head: String,
     group: String,
     left: bool,
-    shrinks: bool,
+    yields: Yields,
     gap: usize,
 }
 
 impl Column {
     /// Returns a column of names, to the left, which give way.
     pub(super) fn name(head: &str) -> Self {
-        Self { left: true, shrinks: true, ..Self::figure(head) }
+        Self { left: true, yields: Yields::First, ..Self::figure(head) }
+    }
+
+    /// Returns a column of expressions, to the left, which give way after names.
+    pub(super) fn expression(head: &str) -> Self {
+        Self { left: true, yields: Yields::Later, ..Self::figure(head) }
     }
 
     /// Returns a column of texts, to the left.
@@ -34,7 +48,7 @@ impl Column {
             head: head.to_owned(),
             group: String::new(),
             left: false,
-            shrinks: false,
+            yields: Yields::Never,
             gap: INDENT,
         }
     }
@@ -104,13 +118,15 @@ impl Table {
     pub(super) fn lines(&self, style: Style) -> Vec<String> {
         let mut widths = self.widths();
         let mut excess = self.taken(&widths).saturating_sub(style.columns());
-        while excess > 0 {
-            let widest = (0..widths.len())
-                .filter(|&at| self.columns[at].shrinks && widths[at] > NAME_MIN)
-                .max_by_key(|&at| widths[at]);
-            let Some(at) = widest else { break };
-            widths[at] -= 1;
-            excess -= 1;
+        for (yields, least) in YIELDING {
+            while excess > 0 {
+                let widest = (0..widths.len())
+                    .filter(|&at| self.columns[at].yields == yields && widths[at] > least)
+                    .max_by_key(|&at| widths[at]);
+                let Some(at) = widest else { break };
+                widths[at] -= 1;
+                excess -= 1;
+            }
         }
         let mut lines = self.heads(style, &widths);
         for row in &self.rows {
@@ -233,18 +249,18 @@ mod tests {
     fn figures_end_below_their_heads_and_heads_below_their_groups() {
         insta::assert_snapshot!(table(&["GET /", "POST /notes"]).lines(STYLE).join("\n"), @"
         Requests              duration in ms
-                       count     p50    max
-          GET /        1,204    1.20  31.00
-          POST /notes  1,204    1.20  31.00
+                       count      p50    max
+          GET /        1,204     1.20  31.00
+          POST /notes  1,204     1.20  31.00
         ");
     }
 
     #[test]
     fn names_give_way_until_the_lines_fit() {
-        let long = "GET /".to_owned() + &"very/".repeat(20);
+        let long = format!("GET /{}", "very/".repeat(20));
         let lines = table(&[&long]).lines(STYLE);
         assert!(lines.iter().all(|line| width_of(line) <= 60));
-        assert!(lines[2].ends_with("1,204    1.20  31.00"), "{}", lines[2]);
+        assert!(lines[2].ends_with("1,204     1.20  31.00"), "{}", lines[2]);
         assert!(table(&[&long]).width() > 60);
     }
 

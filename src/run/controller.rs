@@ -89,6 +89,8 @@ struct Controller<'a> {
     scenarios: Scenarios,
     generator: Generator,
     errors: IndexMap<String, ErrorRow>,
+    /// Whether `setup` is through, so that there may be something to tear down.
+    set_up: bool,
     stopped: Option<Stopped>,
     threshold_abort: Option<String>,
     marked_failed: Option<String>,
@@ -123,6 +125,7 @@ impl<'a> Controller<'a> {
             outbox,
             generator: Generator::default(),
             errors: IndexMap::new(),
+            set_up: false,
             stopped: None,
             threshold_abort: None,
             marked_failed: None,
@@ -158,15 +161,10 @@ impl<'a> Controller<'a> {
         } else {
             self.command(&Command::Cut);
         }
-        if self.test.plan.teardown && (ran || self.setup_done()) && self.signal_count < 2 {
+        if self.test.plan.teardown && self.set_up && self.signal_count < 2 {
             self.teardown(&mut backstage).await;
         }
         Ok(self.finish(Some(backstage)).await)
-    }
-
-    /// Returns whether tear-down has something to tear down though the scenarios never began.
-    fn setup_done(&self) -> bool {
-        false
     }
 
     /// Starts workers, runs `setup`, and prepares the VUs. `Err(None)`: end at once.
@@ -184,6 +182,7 @@ impl<'a> Controller<'a> {
         if self.stopped.is_some() {
             return Ok(());
         }
+        self.set_up = true;
         if let Err(error) = backstage.set_data(&data) {
             self.script_failed("setup()'s result", error);
             return Ok(());

@@ -39,7 +39,7 @@ pub mod exit {
 
 /// The first thing that went wrong with a run as a whole.
 #[derive(Debug)]
-pub enum Stopped {
+pub(super) enum Stopped {
     /// A signal.
     Interrupted,
     /// `kt.abort(message)`.
@@ -56,7 +56,7 @@ pub enum Stopped {
 
 impl Stopped {
     /// Returns how the run ends for it.
-    pub fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         let (exit_code, verdict, reason) = match self {
             Self::Interrupted => {
                 (exit::INTERRUPTED, "interrupted", "stopped by a signal".to_owned())

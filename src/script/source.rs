@@ -145,7 +145,7 @@ impl Program {
 }
 
 /// The modules that are written in a script language and shipped inside the binary.
-pub fn embedded(_language: Language) -> BTreeMap<&'static str, &'static str> {
+pub(super) fn embedded(_language: Language) -> BTreeMap<&'static str, &'static str> {
     BTreeMap::new()
 }
 

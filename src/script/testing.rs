@@ -1,6 +1,8 @@
 //! What tests of both engines need: a worker and a VU that no test run drives, and modules whose
 //! behavior is known.
 
+#![expect(clippy::unnecessary_wraps, reason = "the signatures are the API's")]
+
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
@@ -32,12 +34,12 @@ impl TestWorker {
         let events = Rc::new(RefCell::new(Vec::new()));
         let sink = Rc::clone(&events);
         let context = Rc::new(WorkerContext {
+            network: Network::new(&plan.http).unwrap(),
             http: Rc::new(plan.http.clone()),
             shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
             plan,
             registry: RefCell::new(registry),
             declaring: Cell::new(true),
-            network: Rc::new(Network {}),
             events: Box::new(move |event| sink.borrow_mut().push(event)),
             status: Arc::default(),
         });
@@ -84,6 +86,11 @@ pub(crate) const TRIAL: Module = Module {
         Function { name: "nap", params: &["value?"], run: Run::Wait(nap) },
         Function { name: "forever", params: &[], run: Run::Wait(forever) },
         Function { name: "reject", params: &[], run: Run::Wait(reject) },
+        Function {
+            name: "ready",
+            params: &[],
+            run: Run::Wait(|_, _| Ok(Box::pin(std::future::ready(Ok(Value::Nil))))),
+        },
         Function { name: "thing", params: &["bytes?"], run: Run::Now(thing) },
         Function { name: "_hidden", params: &[], run: Run::Now(|_, _| Ok(Value::Nil)) },
     ],

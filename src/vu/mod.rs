@@ -141,7 +141,20 @@ impl Vu {
         }
         self.record(start, started, ended, end);
         self.context.end_iteration();
+        self.pad(started).await;
         end
+    }
+
+    /// Waits until `min_iteration_duration` has passed since the iteration's start.
+    async fn pad(&self, started: Instant) {
+        let least = self.ground.worker.plan.min_iteration_duration;
+        if !least.is_zero() && self.context.interrupt.why().is_none() {
+            tokio::select! {
+                biased;
+                () = self.context.interrupt.stopped() => {}
+                () = tokio::time::sleep_until(started + least) => {}
+            }
+        }
     }
 
     /// Runs `vu_teardown`, once, at the end of the VU's life.

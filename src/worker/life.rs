@@ -18,7 +18,7 @@ use crate::metrics::{TagSetId, builtin};
 use crate::vu::{Ground, Vu};
 
 /// How often figures are sent.
-pub const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the worker looks whether its timers fire in time.
 const PROBE: Duration = Duration::from_millis(20);
@@ -40,6 +40,7 @@ pub(super) async fn live(
     worker.send(Message::Ready);
     let Some(zero) = worker.wait_for_begin(&mut commands).await else { return };
     worker.cpu_before.set(clock::thread_cpu());
+    worker.last_look.set((zero, clock::thread_cpu()));
     for part in &worker.parts {
         part.begin_with_test(zero);
     }
@@ -82,6 +83,8 @@ struct Worker {
     preparing: RefCell<Vec<Rc<crate::api::Interrupt>>>,
     /// CPU time of the thread when the scenarios began.
     cpu_before: Cell<Duration>,
+    /// When the last interval ended, and the CPU time of the thread then.
+    last_look: Cell<(Instant, Duration)>,
 }
 
 impl Worker {
@@ -96,7 +99,19 @@ impl Worker {
         }
         let index = assignment.share.index as usize;
         let (stopped, preparing, cpu_before) = Default::default();
-        Ok(Self { index, ground, parts, errors, logs, outbox, stopped, preparing, cpu_before })
+        let last_look = Cell::new((clock::now(), clock::thread_cpu()));
+        Ok(Self {
+            index,
+            ground,
+            parts,
+            errors,
+            logs,
+            outbox,
+            stopped,
+            preparing,
+            cpu_before,
+            last_look,
+        })
     }
 
     fn send(&self, message: Message) {
@@ -198,10 +213,26 @@ impl Worker {
         }
     }
 
+    /// Records which share of its core the worker used since the last look, as its part of the
+    /// share of all workers' cores: the aggregate adds the parts.
+    fn record_cpu(&self) {
+        let (now, cpu) = (clock::now(), clock::thread_cpu());
+        let (then, cpu_then) = self.last_look.replace((now, cpu));
+        let seconds = now.saturating_duration_since(then).as_secs_f64();
+        // What is left of the last interval may be too short to say anything.
+        if seconds > 0.1 {
+            let share = (cpu - cpu_then).as_secs_f64() / seconds;
+            let workers = self.ground.share.count as f64;
+            let mut shard = self.ground.worker.shard.borrow_mut();
+            shard.add(builtin::GENERATOR_CPU, TagSetId::EMPTY, share.min(1.0) / workers);
+        }
+    }
+
     fn interval(&self) -> Interval {
         for part in &self.parts {
             part.record_vus();
         }
+        self.record_cpu();
         Interval {
             snapshot: self.ground.worker.shard.borrow_mut().take(),
             scenarios: self.parts.iter().map(|part| part.tally()).collect(),

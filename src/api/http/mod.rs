@@ -5,7 +5,7 @@ use std::rc::Rc;
 pub use self::expect::Expected;
 use self::params::Params;
 use self::url::Address;
-use super::{ApiError, Args, Function, Method, Module, Object, Run, Value, VuContext, Wait};
+use super::{ApiError, Args, Function, Module, Object, Run, Value, VuContext, Wait};
 
 mod batch;
 mod body;

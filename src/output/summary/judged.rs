@@ -14,8 +14,12 @@ pub(super) fn thresholds(results: &Results<'_>, style: Style) -> Vec<String> {
         return Vec::new();
     }
     let aborted = results.thresholds.iter().any(|threshold| threshold.aborted);
-    let mut columns =
-        vec![Column::text(""), Column::name("").after(1), Column::name(""), Column::figure("")];
+    let mut columns = vec![
+        Column::text(""),
+        Column::name("").after(1),
+        Column::expression(""),
+        Column::figure(""),
+    ];
     if aborted {
         columns.push(Column::text(""));
     }

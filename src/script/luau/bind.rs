@@ -22,7 +22,7 @@ pub(super) fn bind_modules(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
         } else {
             format!("kingtide/{}", module.name)
         };
-        seal(lua, kit, &table, &place)?;
+        seal(kit, &table, &place)?;
     }
     Ok(())
 }
@@ -62,13 +62,12 @@ fn place<'a>(lua: &Lua, table: &Table, name: &'a str) -> mlua::Result<(Table, &'
     let mut table = table.clone();
     let mut name = name;
     while let Some((outer, inner)) = name.split_once('.') {
-        table = match table.raw_get::<Option<Table>>(outer)? {
-            Some(known) => known,
-            None => {
-                let new = lua.create_table()?;
-                table.raw_set(outer, &new)?;
-                new
-            }
+        table = if let Some(known) = table.raw_get::<Option<Table>>(outer)? {
+            known
+        } else {
+            let new = lua.create_table()?;
+            table.raw_set(outer, &new)?;
+            new
         };
         name = inner;
     }
@@ -105,7 +104,7 @@ fn add_scripted(lua: &Lua, kit: &Rc<Kit>, module: &Module, table: &Table) -> mlu
 }
 
 /// Makes a module's table, and the tables in it, read-only, and names that are not in it errors.
-fn seal(lua: &Lua, kit: &Rc<Kit>, table: &Table, place: &str) -> mlua::Result<()> {
+fn seal(kit: &Rc<Kit>, table: &Table, place: &str) -> mlua::Result<()> {
     let mut known = Vec::new();
     for pair in table.pairs::<mlua::Value, mlua::Value>() {
         let (name, value) = pair?;
@@ -113,7 +112,7 @@ fn seal(lua: &Lua, kit: &Rc<Kit>, table: &Table, place: &str) -> mlua::Result<()
         if let mlua::Value::Table(inner) = &value
             && !inner.is_readonly()
         {
-            seal(lua, kit, inner, &format!("{place} {name}"))?;
+            seal(kit, inner, &format!("{place} {name}"))?;
         }
         known.push(name);
     }

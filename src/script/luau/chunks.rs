@@ -45,6 +45,9 @@ pub(super) struct NotFound {
     pub(super) placed: bool,
 }
 
+/// The requiring chunk, and what it asks for.
+type Request = (Rc<str>, String);
+
 /// A worker's chunks.
 pub(super) struct Chunks {
     /// The sources.
@@ -56,10 +59,10 @@ pub(super) struct Chunks {
     /// The entry's name.
     pub(super) entry: Rc<str>,
     embedded: BTreeMap<&'static str, &'static str>,
-    chunks: RefCell<BTreeMap<Rc<str>, Chunk>>,
+    sources: RefCell<BTreeMap<Rc<str>, Chunk>>,
     bytecode: RefCell<BTreeMap<Rc<str>, Rc<Vec<u8>>>>,
     /// Files that were found before, by the requiring file and the request.
-    found: RefCell<BTreeMap<(Rc<str>, String), Rc<str>>>,
+    found: RefCell<BTreeMap<Request, Rc<str>>>,
 }
 
 impl Chunks {
@@ -80,7 +83,7 @@ impl Chunks {
             limits,
             entry: Rc::clone(&entry),
             embedded: source::embedded(Language::Luau),
-            chunks: RefCell::new(BTreeMap::from([(Rc::clone(&entry), chunk)])),
+            sources: RefCell::new(BTreeMap::from([(Rc::clone(&entry), chunk)])),
             bytecode: RefCell::default(),
             found: RefCell::default(),
         };
@@ -92,12 +95,12 @@ impl Chunks {
 
     /// Returns a chunk by its name.
     pub(super) fn get(&self, name: &str) -> Option<Chunk> {
-        self.chunks.borrow().get(name).cloned()
+        self.sources.borrow().get(name).cloned()
     }
 
     /// Returns whether a name is that of an author's file.
     pub(super) fn is_author(&self, name: &str) -> bool {
-        self.chunks.borrow().get(name).is_some_and(|chunk| !chunk.path.as_os_str().is_empty())
+        self.sources.borrow().get(name).is_some_and(|chunk| !chunk.path.as_os_str().is_empty())
     }
 
     /// Takes a place, `NAME:LINE: `, off the front of a message.
@@ -111,7 +114,7 @@ impl Chunks {
         if let Some((line, rest)) = cut(PRELUDE) {
             return Some((PRELUDE.into(), line, rest));
         }
-        let chunks = self.chunks.borrow();
+        let chunks = self.sources.borrow();
         chunks.keys().find_map(|name| cut(name).map(|(line, rest)| (Rc::clone(name), line, rest)))
     }
 
@@ -204,7 +207,7 @@ impl Chunks {
 
     /// Keeps a chunk under its name in messages; two files of one name get their paths instead.
     fn add(&self, name: &str, path: &Path, text: &str) -> Rc<str> {
-        let mut chunks = self.chunks.borrow_mut();
+        let mut chunks = self.sources.borrow_mut();
         let mut name: Rc<str> = name.into();
         if chunks.get(&name).is_some_and(|other| other.path != path) {
             name = path.display().to_string().into();

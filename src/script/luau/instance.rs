@@ -1,22 +1,27 @@
 //! One VU's script: loading it, calling it, waiting for it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
-use mlua::{Function, Table, Thread};
+use mlua::{Function, MultiValue, Table, Thread};
 
 use super::kit::Begun;
 use super::slot::Slot;
 use super::state::{MEMORY, State};
-use super::turn::{Turn, answered, ended, resume};
+use super::turn::{Turn, answered, ended, refused, resume};
 use super::{Instance, convert, failure, memory};
 use crate::api::{ApiError, ErrorKind, Phase, Value};
 use crate::script::{Argument, ScriptError, ScriptErrorKind};
-use crate::units;
+use crate::{clock, units};
 
 /// What a script that waits while it loads is told.
 const NO_WAIT: &str = "requests cannot be made while the script loads; move this into setup() or \
                        iteration()";
+
+/// How often the limit of script time loading may take, waits that are refused included.
+const LOADING: u32 = 2;
 
 /// A script that was loaded for a VU.
 pub(super) struct Body {
@@ -126,28 +131,25 @@ impl Instance {
             }
             turn = match turn {
                 Turn::Waits(call) => {
-                    slot.spent.set(std::time::Duration::ZERO);
-                    let answer = match state.kit.begin(slot, call) {
-                        Ok(Begun::Now(value)) => Ok(value),
-                        Ok(Begun::Wait(mut wait)) => tokio::select! {
-                            biased;
-                            // First: what is cut off records its own sample as it ends.
-                            answer = &mut wait => answer,
-                            () = vu.interrupt.stopped() => Ok(Value::Nil),
-                        },
-                        Err(error) => Err(error),
-                    };
+                    let (answer, waited) = answer(state, slot, call).await;
+                    if waited {
+                        slot.spent.set(Duration::ZERO);
+                    } else {
+                        // What is answered at once, over and over, must not keep others waiting.
+                        tokio::task::yield_now().await;
+                    }
                     if let Some(stop) = vu.interrupt.why() {
                         return Err(failure::stopped(stop));
                     }
                     answered(state, body, answer)
                 }
-                Turn::Sliced => {
+                Turn::Sliced | Turn::Yielded => {
+                    let sliced = matches!(turn, Turn::Sliced);
                     tokio::task::yield_now().await;
                     if let Some(stop) = vu.interrupt.why() {
                         return Err(failure::stopped(stop));
                     }
-                    resume(state, body, ())
+                    if sliced { resume(state, body, ()) } else { refused(state, body) }
                 }
                 other => return ended(state, body, other),
             };
@@ -193,11 +195,19 @@ impl Instance {
         memory::charge(&state.lua, 0);
         let (mut body, entry) = made.map_err(wrong)?;
         body.slot.begin();
+        let began = clock::now();
         let mut turn = resume(state, &body, (entry,));
         let value = loop {
+            if began.elapsed() > state.kit.chunks.limits.time * LOADING {
+                return Err(failure::bare(
+                    ScriptErrorKind::Uncaught(ErrorKind::Time),
+                    format!("{} takes too long to load", state.kit.chunks.entry),
+                ));
+            }
             turn = match turn {
                 Turn::Sliced => resume(state, &body, ()),
                 Turn::Waits(_) => answered(state, &body, Err(ApiError::usage(NO_WAIT))),
+                Turn::Yielded => refused(state, &body),
                 other => break ended(state, &body, other)?,
             };
         };
@@ -241,11 +251,33 @@ impl Instance {
     }
 }
 
+/// Carries out a call that may wait; returns its answer and whether it did.
+async fn answer(state: &State, slot: &Slot, call: MultiValue) -> (Result<Value, ApiError>, bool) {
+    let mut wait = match state.kit.begin(slot, call) {
+        Ok(Begun::Wait(wait)) => wait,
+        Ok(Begun::Now(value)) => return (Ok(value), false),
+        Err(error) => return (Err(error), false),
+    };
+    let waited = Cell::new(false);
+    let stopped = async {
+        waited.set(true);
+        slot.vu.interrupt.stopped().await;
+    };
+    let answer = tokio::select! {
+        biased;
+        // First: what is cut off records its own sample as it ends.
+        answer = &mut wait => answer,
+        () = stopped => Ok(Value::Nil),
+    };
+    (answer, waited.get())
+}
+
 fn unknown_function(functions: &BTreeMap<String, Function>, name: &str) -> ScriptError {
-    let message = match units::nearest(name, functions.keys().map(String::as_str)) {
+    let known: Vec<&str> = functions.keys().map(String::as_str).collect();
+    let message = match units::nearest(name, known.iter().copied()) {
         Some(near) => format!("the script has no function `{name}`, did you mean `{near}`?"),
+        None if known.is_empty() => format!("the script has no function `{name}`, and no other"),
         None => {
-            let known: Vec<&str> = functions.keys().map(String::as_str).collect();
             format!("the script has no function `{name}`; there are {}", known.join(", "))
         }
     };

@@ -113,7 +113,7 @@ impl Kit {
     }
 
     /// Returns the bytes that a VU uses in the state: its category's and its objects'.
-    pub(super) fn bytes_of(&self, lua: &Lua, slot: &Slot) -> usize {
+    pub(super) fn bytes_of(lua: &Lua, slot: &Slot) -> usize {
         memory::bytes(lua, slot.category) + slot.held.get()
     }
 
@@ -122,7 +122,7 @@ impl Kit {
     pub(super) fn collect_for(&self, lua: &Lua, slot: &Slot) -> mlua::Result<bool> {
         lua.gc_collect()?;
         let limit = self.chunks.limits.memory_bytes;
-        let bytes = self.bytes_of(lua, slot);
+        let bytes = Self::bytes_of(lua, slot);
         slot.watermark.set((bytes + limit / 4).clamp(limit / 2, limit));
         Ok(bytes > limit)
     }

@@ -19,10 +19,16 @@ thread_local! {
     static CHECK: Cell<Option<Interrupt>> = const { Cell::new(None) };
 }
 
+/// Returns the address of the coroutine that runs, or of the state itself outside of all.
+#[expect(clippy::redundant_closure_for_method_calls, reason = "the type has no public name")]
+fn state(lua: &Lua) -> *mut ffi::lua_State {
+    lua.exec_raw_lua(|raw| raw.state())
+}
+
 /// Counts down in front of the callback given to [`Lua::set_interrupt`], which is called every
 /// [`PERIOD`]th time only.
 pub(super) fn thin_interrupt(lua: &Lua) {
-    let state = lua.exec_raw_lua(|raw| raw.state());
+    let state = state(lua);
     // SAFETY: the pointer comes from a live `Lua`, on whose thread we are; the callbacks lie in its
     // global state and are read by the interpreter only.
     unsafe {
@@ -58,19 +64,19 @@ unsafe extern "C-unwind" fn tick(state: *mut ffi::lua_State, gc: c_int) {
 /// Charges what is allocated outside of coroutines from now on to a category (0 to 255); new
 /// coroutines inherit it.
 pub(super) fn charge(lua: &Lua, category: u8) {
-    let state = lua.exec_raw_lua(|raw| raw.state());
+    let state = state(lua);
     // SAFETY: a live state of this thread; every `u8` is a category.
     unsafe { ffi::lua_setmemcat(state, c_int::from(category)) };
 }
 
 /// Returns the bytes that a category holds, garbage included.
 pub(super) fn bytes(lua: &Lua, category: u8) -> usize {
-    let state = lua.exec_raw_lua(|raw| raw.state());
+    let state = state(lua);
     // SAFETY: a live state of this thread; every `u8` is a category.
     unsafe { ffi::lua_totalbytes(state, c_int::from(category)) }
 }
 
 /// Returns what tells the coroutine that runs from others.
 pub(super) fn running(lua: &Lua) -> usize {
-    lua.exec_raw_lua(|raw| raw.state()) as usize
+    state(lua) as usize
 }

@@ -52,7 +52,7 @@ fn trip(
 }
 
 fn check_memory(lua: &Lua, kit: &Kit, slot: &Slot) -> mlua::Result<()> {
-    if kit.bytes_of(lua, slot) > slot.watermark.get() && kit.collect_for(lua, slot)? {
+    if Kit::bytes_of(lua, slot) > slot.watermark.get() && kit.collect_for(lua, slot)? {
         trip(lua, kit, slot, ErrorKind::Memory, kit.memory_message())?;
     }
     Ok(())

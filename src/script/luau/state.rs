@@ -118,26 +118,30 @@ pub(super) const MEMORY: ScriptErrorKind = ScriptErrorKind::Uncaught(ErrorKind::
 /// Marks a place as the one that runs, with its memory limit, until it is dropped.
 pub(super) struct Entered<'a> {
     state: &'a State,
+    slot: &'a Slot,
 }
 
 impl<'a> Entered<'a> {
     /// Enters.
-    pub(super) fn new(state: &'a State, slot: &Rc<Slot>) -> Self {
+    pub(super) fn new(state: &'a State, slot: &'a Rc<Slot>) -> Self {
         let State { lua, kit, .. } = state;
         kit.set_running(Some(Rc::clone(slot)));
         memory::charge(lua, slot.category);
-        let left = kit.chunks.limits.memory_bytes.saturating_sub(kit.bytes_of(lua, slot));
+        let left = kit.chunks.limits.memory_bytes.saturating_sub(Kit::bytes_of(lua, slot));
         // It fails only for states that mlua does not own.
         let _ = lua.set_memory_limit(lua.used_memory().saturating_add(left));
         slot.started.set(None);
         slot.sliced.set(false);
-        Self { state }
+        Self { state, slot }
     }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let State { lua, kit, .. } = self.state;
+        if let Some(started) = self.slot.started.take() {
+            self.slot.spent.set(self.slot.spent.get() + started.elapsed());
+        }
         let _ = lua.set_memory_limit(0);
         memory::charge(lua, 0);
         kit.set_running(None);

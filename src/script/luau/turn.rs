@@ -5,6 +5,7 @@ use mlua::{IntoLuaMulti, MultiValue};
 
 use super::failure;
 use super::instance::Body;
+use super::kit::Kit;
 use super::state::{Entered, State, untag};
 use crate::api::{ApiError, Value};
 use crate::script::ScriptError;
@@ -23,25 +24,31 @@ pub(super) enum Turn {
     Failed(mlua::Error),
 }
 
-/// Resumes a VU's coroutine with what its wait answered.
-pub(super) fn answered(state: &State, body: &Body, answer: Result<Value, ApiError>) -> Turn {
-    let entered = Entered::new(state, &body.slot);
-    let converted = state.kit.answer(&state.lua, &body.slot, answer);
-    drop(entered);
-    match converted {
-        Ok(answer) => resume(state, body, answer),
-        Err(error) => Turn::Failed(error),
-    }
-}
-
 /// Resumes a VU's coroutine within its limits.
 pub(super) fn resume(state: &State, body: &Body, arguments: impl IntoLuaMulti) -> Turn {
+    within(state, body, || body.thread.resume(arguments))
+}
+
+/// Resumes a VU's coroutine with what its wait answered.
+pub(super) fn answered(state: &State, body: &Body, answer: Result<Value, ApiError>) -> Turn {
+    within(state, body, || body.thread.resume(state.kit.answer(&state.lua, &body.slot, answer)?))
+}
+
+/// Resumes a VU's coroutine with an error, where it yielded to nobody.
+pub(super) fn refused(state: &State, body: &Body) -> Turn {
+    within(state, body, || {
+        body.thread.resume_error("only coroutines that the script made itself may yield")
+    })
+}
+
+/// Runs script code within a VU's limits.
+fn within(state: &State, body: &Body, run: impl FnOnce() -> mlua::Result<MultiValue>) -> Turn {
     let State { lua, kit, .. } = state;
     let slot = &body.slot;
     if let Err(error) = kit.collect_held(lua) {
         return Turn::Failed(error);
     }
-    if kit.bytes_of(lua, slot) > slot.watermark.get() {
+    if Kit::bytes_of(lua, slot) > slot.watermark.get() {
         match kit.collect_for(lua, slot) {
             Ok(false) => {}
             Ok(true) => return Turn::Failed(mlua::Error::MemoryError(kit.memory_message())),
@@ -49,7 +56,7 @@ pub(super) fn resume(state: &State, body: &Body, arguments: impl IntoLuaMulti) -
         }
     }
     let entered = Entered::new(state, slot);
-    let result = body.thread.resume::<MultiValue>(arguments);
+    let result = run();
     drop(entered);
     let mut values = match result {
         Ok(values) => values,
@@ -79,18 +86,6 @@ pub(super) fn ended(state: &State, body: &Body, turn: Turn) -> Result<mlua::Valu
         Turn::Failed(error) => {
             Err(failure::raised(kit, slot, &mlua::Value::Error(Box::new(error))))
         }
-        Turn::Yielded => {
-            // Raised where it yielded, so that the error has its place.
-            let text = "only coroutines that the script made itself may yield";
-            let entered = Entered::new(state, slot);
-            let result = body.thread.resume_error::<MultiValue>(text);
-            drop(entered);
-            let error = match result {
-                Ok(mut values) => values.pop_back().unwrap_or(mlua::Value::Nil),
-                Err(error) => mlua::Value::Error(Box::new(error)),
-            };
-            Err(failure::raised(kit, slot, &error))
-        }
-        Turn::Waits(_) | Turn::Sliced => Ok(mlua::Value::Nil),
+        Turn::Waits(_) | Turn::Sliced | Turn::Yielded => Ok(mlua::Value::Nil),
     }
 }

@@ -110,6 +110,7 @@ fn parts(count: usize, max: usize) -> Result<()> {
     Ok(())
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "Rhai hands errors on in boxes")]
 fn too_large(what: &str, max: usize) -> Thrown {
     let error = ApiError::new(ErrorKind::Size, format!("{what}; the limit is {max}"));
     Failure::raise(error, Position::NONE)

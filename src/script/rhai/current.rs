@@ -171,6 +171,7 @@ impl Call {
 }
 
 /// Returns the error that no script catches.
+#[expect(clippy::unnecessary_box_returns, reason = "Rhai hands errors on in boxes")]
 pub(super) fn terminated() -> Thrown {
     Box::new(EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE))
 }

@@ -16,6 +16,7 @@ pub(super) struct Failure {
     pub(super) load: bool,
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "Rhai hands errors on in boxes")]
 impl Failure {
     /// Returns the Rhai error that throws `error`.
     pub(super) fn raise(error: ApiError, position: Position) -> Thrown {

@@ -110,7 +110,8 @@ impl Host {
     ) -> Result<Self, ScriptError> {
         let limits = worker.plan.limits.clone();
         let current = Rc::new(Current::default());
-        let library = Library::new(Rc::clone(&program), &current, modules);
+        let library = Library::new(program, &current, modules);
+        let program = &library.program;
         let captured = Rc::new(RefCell::new(None));
         let mut engine = new_engine(&limits, &current, methods);
         engine.set_module_resolver(Resolver(Rc::clone(&library)));

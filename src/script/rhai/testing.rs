@@ -1,24 +1,19 @@
 //! A worker without a run, a module that counts and waits, and scripts from text, for tests.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use indexmap::IndexMap;
 use tempfile::TempDir;
 
 use super::{Host, Instance};
 use crate::api::{
-    Answer, ApiError, Args, Constant, ErrorKind, Event, Function, MODULES, Map, Method, Module,
-    Object, Phase, Run, Value, VuContext, Wait, WorkerContext,
+    Answer, ApiError, Args, Constant, ErrorKind, Function, MODULES, Map, Method, Module, Object,
+    Phase, Run, Value, VuContext, Wait,
 };
-use crate::metrics::{Registry, Shard};
-use crate::plan::{HttpDebug, HttpPlan, Isolation, Plan, ScriptLimits};
-use crate::protocol::Network;
-use crate::script::rhai::Argument;
-use crate::script::{Program, ScriptError, ScriptErrorKind};
+use crate::plan::{Isolation, ScriptLimits};
+use crate::script::testing::TestWorker;
+use crate::script::{Argument, Program, ScriptError, ScriptErrorKind};
 
 /// The tests' modules: `kingtide` with its checks kept in memory, and `kingtide/probe`.
 pub(super) const TABLES: &[Module] = &[
@@ -210,8 +205,7 @@ impl Object for Thing {
 /// A script of one worker, with its folder.
 pub(super) struct Script {
     pub(super) folder: TempDir,
-    pub(super) worker: Rc<WorkerContext>,
-    pub(super) logs: Rc<RefCell<Vec<String>>>,
+    pub(super) worker: TestWorker,
     text: String,
 }
 
@@ -221,15 +215,12 @@ impl Script {
     }
 
     pub(super) fn with_limits(text: &str, limits: ScriptLimits) -> Self {
-        let logs: Rc<RefCell<Vec<String>>> = Rc::default();
-        let sink = Rc::clone(&logs);
-        let worker = worker(limits, move |event| {
-            if let Event::Log { level, message, .. } = event {
-                sink.borrow_mut().push(format!("{}: {message}", level.as_str()));
-            }
-        });
         notes();
-        Self { folder: tempfile::tempdir().unwrap(), worker, logs, text: text.to_owned() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            worker: TestWorker::new(limits, Isolation::Shared),
+            text: text.to_owned(),
+        }
     }
 
     /// Puts a file beside the script.
@@ -243,11 +234,11 @@ impl Script {
     pub(super) fn host(&self) -> Result<Host, ScriptError> {
         let folder = self.folder.path().canonicalize().unwrap();
         let program = Program::from_text("test.rhai", &self.text, &folder).unwrap();
-        Host::with_modules(Rc::new(program), &self.worker, TABLES, METHODS)
+        Host::with_modules(Rc::new(program), &self.worker.context, TABLES, METHODS)
     }
 
     pub(super) fn vu(&self, id: u64) -> Rc<VuContext> {
-        VuContext::new(Rc::clone(&self.worker), id, id)
+        self.worker.vu(id)
     }
 
     /// Returns a VU's script after its top level, in an iteration.
@@ -300,52 +291,4 @@ pub(super) fn limits() -> ScriptLimits {
         string_bytes: 1 << 20,
         table_entries: 100_000,
     }
-}
-
-fn worker(limits: ScriptLimits, events: impl Fn(Event) + 'static) -> Rc<WorkerContext> {
-    let http = HttpPlan {
-        user_agent: String::new(),
-        max_redirects: 10,
-        timeout: Duration::from_mins(1),
-        insecure_skip_tls_verify: false,
-        hosts: IndexMap::new(),
-        no_connection_reuse: false,
-        no_vu_connection_reuse: false,
-        no_cookies_reset: false,
-        discard_response_bodies: false,
-        throw: false,
-        debug: HttpDebug::Off,
-        batch: (20, 6),
-        body_bytes_max: 1 << 20,
-        connections_max: 16,
-    };
-    let plan = Arc::new(Plan {
-        scenarios: Vec::new(),
-        thresholds: Vec::new(),
-        tags: BTreeMap::new(),
-        env: BTreeMap::new(),
-        http: http.clone(),
-        setup_timeout: Duration::from_mins(1),
-        teardown_timeout: Duration::from_mins(1),
-        setup: false,
-        teardown: false,
-        seed: 1,
-        workers: 1,
-        min_iteration_duration: Duration::ZERO,
-        trend_stats: Vec::new(),
-        limits,
-        series_max: 1000,
-        isolation: Isolation::Shared,
-    });
-    let registry = Registry::new();
-    Rc::new(WorkerContext {
-        shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
-        registry: RefCell::new(registry),
-        declaring: Cell::new(false),
-        network: Rc::new(Network {}),
-        http: Rc::new(http),
-        events: Box::new(events),
-        status: Arc::default(),
-        plan,
-    })
 }

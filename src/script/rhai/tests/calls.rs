@@ -197,7 +197,7 @@ fn errors_of_calls_can_be_caught_with_kind_and_message() {
 fn prints_become_log_lines() {
     let script = script("fn iteration() { print(\"a\" + 1); debug(\"b\"); }");
     script.run().unwrap();
-    assert_eq!(*script.logs.borrow(), ["info: a1", "debug: \"b\""]);
+    assert_eq!(script.worker.logs(), ["a1", "\"b\""]);
 }
 
 #[test]

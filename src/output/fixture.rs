@@ -1,0 +1,543 @@
+//! Finished runs for tests, recorded into a shard and added up as a real run's figures are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use indexmap::IndexMap;
+use serde_json::json;
+
+use super::{
+    ErrorResult, GeneratorResult, Level, Metadata, Outcome, Place, Progress, Results,
+    ScenarioProgress, ScenarioResult, Style, ThresholdResult, diagnostic,
+};
+use crate::metrics::{
+    Aggregate, Kind, Registry, RequestSample, RequestTimings, Selector, Shard, TagSetId, Threshold,
+    Unit, builtin,
+};
+use crate::plan::{
+    ArrivalRate, Arrivals, Curve, Executor, HttpDebug, HttpPlan, Isolation, OnOverload, Plan,
+    Scenario, ScriptLimits, Start, ThresholdPlan,
+};
+
+/// All that [`Results`] borrows and holds.
+pub(super) struct Fixture {
+    pub(super) plan: Plan,
+    pub(super) aggregate: Aggregate,
+    outcome: Outcome,
+    metadata: Metadata,
+    thresholds: Vec<ThresholdResult>,
+    scenarios: Vec<ScenarioResult>,
+    errors: Vec<ErrorResult>,
+    generator: GeneratorResult,
+    running: Vec<ScenarioProgress>,
+}
+
+impl Fixture {
+    pub(super) fn results(&self) -> Results<'_> {
+        Results {
+            plan: &self.plan,
+            aggregate: &self.aggregate,
+            outcome: self.outcome.clone(),
+            metadata: self.metadata.clone(),
+            thresholds: self.thresholds.clone(),
+            scenarios: self.scenarios.clone(),
+            errors: self.errors.clone(),
+            generator: self.generator.clone(),
+        }
+    }
+
+    pub(super) fn progress(&self) -> Progress<'_> {
+        Progress {
+            aggregate: &self.aggregate,
+            elapsed: self.metadata.duration,
+            phase: "running",
+            scenarios: self.running.clone(),
+        }
+    }
+}
+
+/// A run of 30 seconds in which all went well.
+pub(super) fn passed() -> Fixture {
+    let scenarios = vec![open("readers", 30.0, 30), closed("writers", 4, 30)];
+    let thresholds = [
+        ("http_req_duration", "p(95) < 200ms"),
+        ("http_req_duration{scenario:readers}", "p(99)<50 && max < 1s"),
+        ("http_req_failed", "rate < 1%"),
+        ("checks", "rate == 100%"),
+    ];
+    let plan = plan(scenarios, &thresholds);
+    let mut recorder = Recorder::new(&plan);
+    let url = "http://127.0.0.1:8080/api";
+    for _ in 0..30 {
+        for _ in 0..30 {
+            let tags = recorder.iteration("readers", true, 2_000);
+            recorder.request(tags, "GET", &format!("{url}/notes"), 700, 200);
+            recorder.request(tags, "GET", &format!("{url}/notes/{{id}}"), 400, 200);
+            recorder.check(tags, "", "status is 200", true);
+            recorder.check(tags, "", "has notes", true);
+        }
+        for _ in 0..8 {
+            let tags = recorder.iteration("writers", false, 400_000);
+            recorder.request(tags, "POST", &format!("{url}/notes"), 2_600, 201);
+            recorder.check(tags, "::write", "created", true);
+            recorder.check(tags, "::write", "has an id", true);
+        }
+        recorder.bytes(12_000.0, 91_000.0, 7.0);
+        recorder.tick();
+    }
+    let mut fixture = recorder.finish(plan, "notes.luau");
+    fixture.scenarios = vec![
+        ended("readers", "constant-arrival-rate", Some(900), [900, 0, 0, 0, 3]),
+        ended("writers", "constant-vus", None, [240, 0, 0, 0, 4]),
+    ];
+    fixture
+}
+
+/// A run of two minutes in which much went wrong.
+pub(super) fn violated() -> Fixture {
+    let scenarios =
+        vec![open("browse", 20.0, 120), open("buyers", 5.0, 120), closed("back-office", 2, 120)];
+    let thresholds = [
+        ("http_req_duration", "p(95) < 200ms"),
+        ("http_req_duration{scenario:buyers}", "p(99) < 1.5s over 30s"),
+        ("http_req_failed", "rate < 1%"),
+        ("checks{check:has a receipt}", "rate > 99%"),
+        ("time_to_pay", "count > 100 && p(90) < 2s"),
+        ("ws_connecting", "p(95) < 100ms"),
+        ("iteration_response_time{scenario:buyers}", "p(95) < 5s"),
+    ];
+    let mut plan = plan(scenarios, &thresholds);
+    plan.thresholds[2].abort_on_fail = true;
+    plan.tags.insert("release".to_owned(), "2026.11".to_owned());
+    let mut recorder = Recorder::new(&plan);
+    for second in 0..120_u64 {
+        browse(&mut recorder);
+        buy(&mut recorder, second);
+        let tags = recorder.iteration("back-office", false, 1_400_000);
+        recorder.request(tags, "GET", REPORT, 900_000, 200);
+        recorder.check(tags, "", "report is complete", true);
+        recorder.bytes(61_000.0, 1_940_000.0, 43.0);
+        recorder.tick();
+    }
+    let mut fixture = recorder.finish(plan, "checkout.luau");
+    fixture.outcome = Outcome {
+        exit_code: 2,
+        verdict: "thresholds",
+        reason: "http_req_failed: rate < 1% ended the test\nhttp_req_duration: p(95) < 200ms"
+            .to_owned(),
+    };
+    fixture.thresholds[2].aborted = true;
+    fixture.scenarios = vec![
+        ended("browse", "constant-arrival-rate", Some(2_400), [2_398, 2, 0, 0, 12]),
+        ended("buyers", "ramping-arrival-rate", Some(642), [598, 2, 42, 121, 20]),
+        ended("back-office", "constant-vus", None, [119, 1, 0, 0, 2]),
+    ];
+    fixture.errors = violated_errors();
+    fixture.generator = GeneratorResult {
+        cpu: 0.94,
+        lag_p99_ms: 14.2,
+        achieved: 0.986,
+        memory_bytes: 48_234_496,
+        warnings: vec![
+            "the busiest worker used 94% of its core, so times may be the generator's own: use \
+             more workers (--workers) or a lower rate"
+                .to_owned(),
+            "42 iterations of `buyers` never started: max_vus = 20 is too low for 5/s at the \
+             response times seen"
+                .to_owned(),
+        ],
+    };
+    fixture
+}
+
+const REPORT: &str = "https://shop.example/admin/reports/turnover/by-region/and-product-group";
+
+fn browse(recorder: &mut Recorder) {
+    for _ in 0..20 {
+        let tags = recorder.iteration("browse", true, 60_000);
+        recorder.request(tags, "GET", "https://shop.example/", 9_000, 200);
+        recorder.request(tags, "GET", "https://shop.example/products/{id}", 31_000, 200);
+        recorder.check(tags, "", "status is 200", true);
+        recorder.check(tags, "", "shows a price", true);
+    }
+}
+
+fn buy(recorder: &mut Recorder, second: u64) {
+    for number in 0..5 {
+        let tags = recorder.iteration("buyers", true, 2_100_000);
+        let slow = second > 60;
+        let refused = second % 5 == 1 && number < 4;
+        recorder.request(tags, "POST", "https://shop.example/cart", 48_000, 201);
+        let status = if refused { 503 } else { 200 };
+        let time = if slow { 1_650_000 } else { 240_000 };
+        recorder.request(tags, "POST", "https://shop.example/checkout/payment", time, status);
+        recorder.check(tags, "::checkout::pay", "has a receipt", !refused);
+        recorder.check(tags, "::checkout::pay", "status is 200", !refused);
+        recorder.check(tags, "::checkout", "cart is full", !(second == 7 && number == 0));
+        recorder.check(tags, "::checkout", "total is right", true);
+        recorder.custom("time_to_pay", tags, time as f64 / 1_000.0);
+        recorder.custom("basket_value", tags, 12.5 + f64::from(number * 17));
+        recorder.custom("orders", tags, f64::from(u8::from(!refused)));
+        recorder.custom(
+            "sold_out",
+            tags,
+            f64::from(u8::from(number == 4 && second.is_multiple_of(9))),
+        );
+        recorder.custom("upload_size", tags, 180_000.0 + second as f64);
+    }
+    recorder.custom("level", TagSetId::EMPTY, (second % 17) as f64);
+}
+
+fn violated_errors() -> Vec<ErrorResult> {
+    let style = Style { color: false, width: 80, unicode: true };
+    let place = Place {
+        file: "checkout.luau",
+        line: 41,
+        column: 16,
+        width: 5,
+        source: "    local id = order.item.id",
+    };
+    let note = "in function `buy`, scenario `buyers`, first seen at VU 3, iteration 12; 118 times";
+    let message = "attempt to index nil with 'id'";
+    let first = diagnostic(Level::Error, message, Some(place), &[note.to_owned()], style);
+    let failed = "the shop refused the payment, although the card was valid and the basket full";
+    let note = "scenario `buyers`, first seen at VU 1, iteration 40";
+    let second = diagnostic(Level::Error, failed, None, &[note.to_owned()], style);
+    let error = |kind: &str, message: &str, location: Option<&str>, count, rendered| ErrorResult {
+        kind: kind.to_owned(),
+        message: message.to_owned(),
+        location: location.map(str::to_owned),
+        count,
+        rendered,
+    };
+    vec![
+        error("script", message, Some("checkout.luau:41:16"), 118, first),
+        error("fail", failed, None, 3, second),
+    ]
+}
+
+/// A run that ended before anything happened.
+pub(super) fn empty() -> Fixture {
+    let plan = plan(vec![open("readers", 30.0, 30)], &[("http_req_duration", "p(95) < 200ms")]);
+    let mut fixture = Recorder::new(&plan).finish(plan, "notes.luau");
+    fixture.outcome = Outcome {
+        exit_code: 105,
+        verdict: "interrupted",
+        reason: "interrupted by a signal during setup".to_owned(),
+    };
+    fixture.scenarios = vec![ended("readers", "constant-arrival-rate", Some(0), [0, 0, 0, 0, 0])];
+    fixture.metadata.git_commit = None;
+    fixture
+}
+
+/// A run of no length with long names, many rows, and figures that are no numbers.
+pub(super) fn odd() -> Fixture {
+    let long = "a-scenario-with-a-name-that-is-far-longer-than-anyone-would-like-to-read-it";
+    let thresholds = [("http_reqs{name:a b}", "count > 1")];
+    let plan = plan(vec![closed(long, 1, 1)], &thresholds);
+    let mut recorder = Recorder::new(&plan);
+    let tags = recorder.iteration(long, false, 10);
+    for row in 0..60 {
+        let url = format!("http://host-{row}.example/{}", "very/long/path/".repeat(8));
+        recorder.request(tags, "DELETE", &url, 90, 200);
+    }
+    let word = "x".repeat(300);
+    recorder.check(tags, "", &word, true);
+    recorder.check(tags, "::::a::b", &word, false);
+    recorder.custom("level", tags, f64::INFINITY);
+    recorder.custom("level", tags, f64::NEG_INFINITY);
+    recorder.tick();
+    let mut fixture = recorder.finish(plan, &word);
+    fixture.metadata.duration = Duration::ZERO;
+    fixture.outcome =
+        Outcome { exit_code: 108, verdict: "aborted", reason: format!("{word} {word}") };
+    fixture.scenarios = vec![ended(long, "constant-vus", None, [1_000_000_000, 0, 0, 0, 1])];
+    fixture.errors = (0..13)
+        .map(|number| ErrorResult {
+            kind: "script".to_owned(),
+            message: word.clone(),
+            location: None,
+            count: 13 - number,
+            rendered: format!("\u{1b}[31merror\u{1b}[0m: {word} {number}\n  = {word}\n{word}"),
+        })
+        .collect();
+    fixture.generator.warnings = vec![word];
+    fixture
+}
+
+/// Records what happens and ends intervals of a second.
+struct Recorder {
+    registry: Arc<Registry>,
+    shard: Shard,
+    aggregate: Aggregate,
+    seconds: u64,
+    random: u64,
+}
+
+impl Recorder {
+    fn new(plan: &Plan) -> Self {
+        let mut registry = Registry::new();
+        let euro = Unit::Named("EUR".to_owned());
+        for (name, kind, unit) in [
+            ("time_to_pay", Kind::Trend, Unit::Time),
+            ("basket_value", Kind::Trend, euro),
+            ("upload_size", Kind::Trend, Unit::Bytes),
+            ("orders", Kind::Counter, Unit::None),
+            ("sold_out", Kind::Rate, Unit::None),
+            ("level", Kind::Gauge, Unit::None),
+        ] {
+            registry.declare(name, kind, unit).unwrap();
+        }
+        let registry = Arc::new(registry);
+        let mut selectors: Vec<Selector> = plan
+            .thresholds
+            .iter()
+            .map(|plan| Threshold::new(plan, &registry).unwrap().selector().clone())
+            .collect();
+        for scenario in &plan.scenarios {
+            for metric in [
+                builtin::ITERATION_RESPONSE_TIME,
+                builtin::ITERATION_LATENESS,
+                builtin::ITERATION_DURATION,
+            ] {
+                selectors.push(Selector::new(&registry, metric, &[("scenario", &scenario.name)]));
+            }
+        }
+        Self {
+            shard: Shard::new(Arc::clone(&registry), 100_000),
+            aggregate: Aggregate::new(Arc::clone(&registry), selectors),
+            registry,
+            seconds: 0,
+            random: 0,
+        }
+    }
+
+    /// Returns a number from 0 to 1: the next of a fixed sequence (SplitMix64).
+    fn random(&mut self) -> f64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ z >> 31) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Returns a time around `micros` with a tail to ten times as much.
+    fn time(&mut self, micros: u64) -> Duration {
+        let random = self.random();
+        let tail = 1.0 / (1.1 - random);
+        Duration::from_micros((micros as f64 * (0.7 + 0.3 * random) * tail.min(10.0)) as u64)
+    }
+
+    fn iteration(&mut self, scenario: &str, open: bool, micros: u64) -> TagSetId {
+        let tags = self.shard.tag_set(TagSetId::EMPTY, &[("scenario", scenario)]);
+        let duration = self.time(micros);
+        self.shard.add(builtin::ITERATIONS, tags, 1.0);
+        self.shard.add_duration(builtin::ITERATION_DURATION, tags, duration);
+        if open {
+            let lateness = self.time(80);
+            self.shard.add_duration(builtin::ITERATION_LATENESS, tags, lateness);
+            let response = duration + lateness;
+            self.shard.add_duration(builtin::ITERATION_RESPONSE_TIME, tags, response);
+        }
+        tags
+    }
+
+    fn request(&mut self, base: TagSetId, method: &str, name: &str, micros: u64, status: u16) {
+        let waiting = self.time(micros);
+        let sample = RequestSample {
+            method,
+            name,
+            url: name,
+            proto: "HTTP/1.1",
+            status,
+            error: "",
+            error_code: 0,
+            expected: Some(status < 400),
+            tls_version: "",
+            timings: RequestTimings { waiting, ..RequestTimings::default() },
+        };
+        self.shard.add_request(base, &sample);
+    }
+
+    fn check(&mut self, base: TagSetId, group: &str, name: &str, passed: bool) {
+        let tags = self.shard.tag_set(base, &[("group", group), ("check", name)]);
+        self.shard.add(builtin::CHECKS, tags, f64::from(u8::from(passed)));
+    }
+
+    fn custom(&mut self, name: &str, tags: TagSetId, value: f64) {
+        self.shard.add(self.registry.find(name).unwrap(), tags, value);
+    }
+
+    fn bytes(&mut self, sent: f64, received: f64, vus: f64) {
+        self.shard.add(builtin::DATA_SENT, TagSetId::EMPTY, sent);
+        self.shard.add(builtin::DATA_RECEIVED, TagSetId::EMPTY, received);
+        self.shard.add(builtin::VUS, TagSetId::EMPTY, vus);
+    }
+
+    fn tick(&mut self) {
+        self.seconds += 1;
+        let at = Duration::from_secs(self.seconds);
+        self.aggregate.merge(0, self.shard.take(), at);
+        self.aggregate.tick(at);
+    }
+
+    fn finish(self, plan: Plan, script: &str) -> Fixture {
+        let duration = Duration::from_secs(self.seconds) + Duration::from_micros(12_345);
+        let thresholds = plan
+            .thresholds
+            .iter()
+            .map(|plan| ThresholdResult {
+                metric: plan.selector.clone(),
+                expression: plan.expression.clone(),
+                abort_on_fail: plan.abort_on_fail,
+                verdict: Threshold::new(plan, &self.registry)
+                    .unwrap()
+                    .evaluate(&self.aggregate, duration),
+                aborted: false,
+            })
+            .collect();
+        let tags = plan.tags.clone();
+        Fixture {
+            running: plan.scenarios.iter().map(running).collect(),
+            plan,
+            aggregate: self.aggregate,
+            outcome: Outcome { exit_code: 0, verdict: "passed", reason: String::new() },
+            metadata: Metadata {
+                started_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_168_800_042),
+                duration,
+                script: script.to_owned(),
+                script_hash: "9f86d081884c7d65".repeat(4),
+                git_commit: Some("0c20fa3".to_owned()),
+                host: BTreeMap::from([
+                    ("cpus".to_owned(), json!(8)),
+                    ("os".to_owned(), json!("linux")),
+                ]),
+                options: json!({ "vus": 4 }),
+                tags,
+            },
+            thresholds,
+            scenarios: Vec::new(),
+            errors: Vec::new(),
+            generator: GeneratorResult {
+                cpu: 0.31,
+                lag_p99_ms: 0.4,
+                achieved: 1.0,
+                memory_bytes: 31_457_280,
+                warnings: Vec::new(),
+            },
+        }
+    }
+}
+
+fn running(scenario: &Scenario) -> ScenarioProgress {
+    let open = matches!(scenario.executor, Executor::ArrivalRate(_));
+    let trouble = scenario.name == "buyers";
+    ScenarioProgress {
+        name: scenario.name.clone(),
+        done: if open { 0.42 } else { 0.875 },
+        position: if open { "50.4s of 2m" } else { "105 of 120 iterations" }.to_owned(),
+        vus: if open { (5, 12) } else { (2, 2) },
+        iterations: if open { 1_204 } else { 105 },
+        rate: if open { 20.04 } else { 0.875 },
+        errors: if trouble { 121 } else { 0 },
+        dropped: if trouble { 42 } else { 0 },
+        ended: false,
+    }
+}
+
+fn ended(
+    name: &str,
+    executor: &'static str,
+    due: Option<u64>,
+    [ended, interrupted, dropped, errors, vus_max]: [u64; 5],
+) -> ScenarioResult {
+    let name = name.to_owned();
+    ScenarioResult { name, executor, due, ended, interrupted, dropped, errors, vus_max }
+}
+
+fn open(name: &str, rate: f64, seconds: u64) -> Scenario {
+    scenario(
+        name,
+        Executor::ArrivalRate(ArrivalRate {
+            constant: true,
+            curve: Curve::constant(rate, Duration::from_secs(seconds)),
+            time_unit: Duration::from_secs(1),
+            pre_allocated_vus: 3,
+            max_vus: 20,
+            arrivals: Arrivals::Uniform,
+            on_overload: OnOverload::Drop,
+        }),
+    )
+}
+
+fn closed(name: &str, vus: u64, seconds: u64) -> Scenario {
+    scenario(name, Executor::ConstantVus { vus, duration: Duration::from_secs(seconds) })
+}
+
+fn scenario(name: &str, executor: Executor) -> Scenario {
+    Scenario {
+        name: name.to_owned(),
+        exec: "default".to_owned(),
+        executor,
+        start: Start::At(Duration::ZERO),
+        graceful_stop: Duration::from_secs(30),
+        env: BTreeMap::new(),
+        tags: BTreeMap::new(),
+    }
+}
+
+fn plan(scenarios: Vec<Scenario>, thresholds: &[(&str, &str)]) -> Plan {
+    let threshold = |&(selector, expression): &(&str, &str)| ThresholdPlan {
+        selector: selector.to_owned(),
+        expression: expression.to_owned(),
+        abort_on_fail: false,
+        delay_abort_eval: Duration::ZERO,
+        min_samples: 0,
+        allow_empty: false,
+    };
+    Plan {
+        scenarios,
+        thresholds: thresholds.iter().map(threshold).collect(),
+        tags: BTreeMap::new(),
+        env: BTreeMap::new(),
+        http: http(),
+        setup_timeout: Duration::from_mins(1),
+        teardown_timeout: Duration::from_mins(1),
+        setup: true,
+        teardown: true,
+        seed: 1,
+        workers: 1,
+        min_iteration_duration: Duration::ZERO,
+        trend_stats: ["avg", "min", "med", "max", "p(90)", "p(95)"].map(str::to_owned).to_vec(),
+        limits: ScriptLimits {
+            memory_bytes: 64 << 20,
+            time: Duration::from_secs(1),
+            slice: Duration::from_millis(10),
+            call_depth: 200,
+            string_bytes: 1 << 20,
+            table_entries: 1 << 20,
+        },
+        series_max: 100_000,
+        isolation: Isolation::Shared,
+    }
+}
+
+fn http() -> HttpPlan {
+    HttpPlan {
+        user_agent: "kingtide".to_owned(),
+        max_redirects: 10,
+        timeout: Duration::from_mins(1),
+        insecure_skip_tls_verify: false,
+        hosts: IndexMap::new(),
+        no_connection_reuse: false,
+        no_vu_connection_reuse: false,
+        no_cookies_reset: false,
+        discard_response_bodies: false,
+        throw: false,
+        debug: HttpDebug::Off,
+        batch: (20, 6),
+        body_bytes_max: 256 << 20,
+        connections_max: 100,
+    }
+}
