@@ -11,13 +11,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use binary::{Ran, run};
 use serde_json::{Value, json};
-use support::binary::{Ran, run};
 use tempfile::TempDir;
 
-mod support {
-    pub(crate) mod binary;
-}
+#[path = "support/binary.rs"]
+mod binary;
 
 /// A running nginx; ends with its value.
 struct Nginx {
