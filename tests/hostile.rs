@@ -5,6 +5,8 @@
 //! is one call that the engine cannot interrupt before the limit of time, the thread stands still
 //! for that long in each of the three iterations: such scripts say `expect time in one piece`.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+
 use std::collections::BTreeMap;
 use std::fs;
 

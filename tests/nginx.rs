@@ -4,14 +4,18 @@
 //! Where nginx is not installed the tests say so and pass, unless `KINGTIDE_TEST_NGINX` is
 //! `required`.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+#![expect(clippy::disallowed_methods, reason = "tests find nginx by the environment")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use binary::{Ran, run};
+use kingtide::clock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -41,7 +45,10 @@ fn program() -> Option<PathBuf> {
     if found.is_none() {
         let required = std::env::var("KINGTIDE_TEST_NGINX").is_ok_and(|value| value == "required");
         assert!(!required, "nginx is required, but is neither on PATH nor in /usr/sbin");
-        eprintln!("nginx is not installed; nothing was tested");
+        #[expect(clippy::print_stderr, reason = "a test that tests nothing must say so")]
+        {
+            eprintln!("nginx is not installed; nothing was tested");
+        }
     }
     found
 }
@@ -71,8 +78,8 @@ impl Nginx {
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();
-            let limit = Instant::now() + Duration::from_secs(10);
-            while Instant::now() < limit && child.try_wait().unwrap().is_none() {
+            let limit = clock::now() + Duration::from_secs(10);
+            while clock::now() < limit && child.try_wait().unwrap().is_none() {
                 if TcpStream::connect(("127.0.0.1", tls)).is_ok() {
                     return Some(Self { child, folder, plain, tls });
                 }
@@ -245,9 +252,9 @@ fn a_target_that_goes_away_leaves_results() {
             let script = format!("nginx/steady.{language}");
             run(&script, &["-e", &url, "--rate", "100/s", "-d", "2s", "-u", "5"])
         });
-        let limit = Instant::now() + Duration::from_secs(20);
+        let limit = clock::now() + Duration::from_secs(20);
         while nginx.lines().len() < 50 {
-            assert!(Instant::now() < limit, "{language}: no requests come");
+            assert!(clock::now() < limit, "{language}: no requests come");
             std::thread::sleep(Duration::from_millis(5));
         }
         nginx.stop();
