@@ -20,7 +20,6 @@ pub(super) fn is_unicode() -> bool {
 }
 
 /// Returns all variables that are text.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
 pub(super) fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

@@ -155,7 +155,7 @@ impl Observer for Terminal {
                 warn(text);
             }
             Event::Abort(message) => {
-                self.log(LogLevel::Error, &format!("test aborted: {message}"), "")
+                self.log(LogLevel::Error, &format!("test aborted: {message}"), "");
             }
             Event::MarkFailed(message) => {
                 self.log(LogLevel::Error, &format!("test marked as failed: {message}"), "");

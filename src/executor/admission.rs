@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::after;
 use crate::clock::Instant;
 
 /// The rule of one VU.
@@ -32,7 +33,9 @@ pub enum Admission {
     Wanted {
         /// When it is wanted, in order: from, until.
         intervals: Vec<(Instant, Instant)>,
-        /// How long an iteration may go on after the end of an interval.
+        /// When the scenario ends by its plan; what runs then has the graceful stop.
+        end: Instant,
+        /// How long an iteration may go on after the end of an interval before.
         graceful: Duration,
     },
 }
@@ -61,11 +64,15 @@ impl Admission {
                 left.set(left.get() - 1);
                 Next::Start(None)
             }
-            Self::Wanted { intervals, graceful } => {
+            Self::Wanted { intervals, end, graceful } => {
                 intervals.retain(|(_, until)| now < *until);
                 match intervals.first() {
-                    Some((from, until)) if *from <= now => Next::Start(Some(*until + *graceful)),
+                    Some((from, _)) if *from <= now => {
+                        Next::Start(deadline(intervals, *end, *graceful))
+                    }
                     Some((from, _)) => Next::WaitUntil(*from),
+                    // The scenario lasts as long as its curve, be its last stages at 0.
+                    None if now < *end => Next::WaitUntil(*end),
                     None => Next::Stop,
                 }
             }
@@ -81,4 +88,20 @@ impl Admission {
             Self::While { .. } | Self::Wanted { .. } => 0,
         }
     }
+}
+
+/// Returns when an iteration that starts in the first interval is cut off: where the VU is wanted
+/// again before that, the iteration goes on.
+fn deadline(intervals: &[(Instant, Instant)], end: Instant, graceful: Duration) -> Option<Instant> {
+    let mut deadline = None;
+    for (from, until) in intervals {
+        if deadline.is_some_and(|deadline| deadline < *from) {
+            break;
+        }
+        if *until >= end {
+            return None;
+        }
+        deadline = Some(after(*until, graceful));
+    }
+    deadline
 }

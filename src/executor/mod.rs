@@ -116,13 +116,21 @@ pub struct Tally {
     pub vus_max: Cell<u64>,
     /// VUs that run an iteration.
     pub active: Cell<u64>,
+    /// Most VUs that ran an iteration at once since [`Tally::take_active_max`].
+    active_max: Cell<u64>,
     /// Whether arrivals had to wait or were dropped because all VUs that may exist were busy.
     pub short_of_vus: Cell<bool>,
 }
 
 impl Tally {
+    /// Takes how many VUs ran an iteration at once, at most, since the last time.
+    pub fn take_active_max(&self) -> u64 {
+        self.active_max.replace(self.active.get())
+    }
+
     fn begin(&self) {
         bump(&self.active, 1);
+        self.active_max.set(self.active_max.get().max(self.active.get()));
     }
 
     fn end(&self, end: End) {
@@ -198,7 +206,7 @@ impl Tasks {
 /// Returns a time after another, however far.
 fn after(instant: Instant, duration: Duration) -> Instant {
     // Thirty years stand for "never"; adding more could overflow the clock.
-    const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+    const FAR: Duration = Duration::from_hours(30 * 365 * 24);
     instant + duration.min(FAR)
 }
 

@@ -69,19 +69,22 @@ where
     let hire = |tasks: &mut Tasks, member: M, first: Option<Start>| {
         tally.born();
         let interrupt = member.interrupt();
-        tasks.spawn(interrupt, serve(member, first, Rc::clone(&desk), Rc::clone(tally)));
+        let seat = desk.seat(first);
+        tasks.spawn(interrupt, serve(member, seat, Rc::clone(&desk), Rc::clone(tally)));
     };
-    for member in members {
+    // The first one lies on top of the free ones.
+    for member in members.into_iter().rev() {
         hire(&mut tasks, member, None);
     }
     let (mut new_in_a_row, mut in_a_row) = (0, 0);
-    for (number, due) in arrivals {
+    'arrivals: for (number, due) in arrivals {
         let start = Start { number, due: Some(began + due) };
-        if clock::now() < began + due {
+        // A timer may fire early; an iteration never starts before it is due.
+        while clock::now() < began + due {
             (new_in_a_row, in_a_row) = (0, 0);
             tokio::select! {
                 biased;
-                () = control.closed() => break,
+                () = control.closed() => break 'arrivals,
                 () = timer.wait_until(began + due) => {}
             }
         }
@@ -153,10 +156,16 @@ struct Desk {
 }
 
 /// Where a free VU waits.
-#[derive(Default)]
 struct Seat {
     start: Cell<Option<Start>>,
     called: Notify,
+}
+
+impl Seat {
+    async fn wait(&self) -> Option<Start> {
+        self.called.notified().await;
+        self.start.take()
+    }
 }
 
 impl Desk {
@@ -168,7 +177,18 @@ impl Desk {
         true
     }
 
-    /// Waits for an arrival; nothing if there are no more.
+    /// Returns the seat of a new VU, which has its first arrival or is free from now on: before
+    /// its task has run for the first time.
+    fn seat(&self, first: Option<Start>) -> Rc<Seat> {
+        let seat = Rc::new(Seat { start: Cell::new(first), called: Notify::new() });
+        match first {
+            Some(_) => seat.called.notify_one(),
+            None => self.free.borrow_mut().push(Rc::clone(&seat)),
+        }
+        seat
+    }
+
+    /// Waits for the next arrival; nothing if there are no more.
     async fn take(&self, seat: &Rc<Seat>) -> Option<Start> {
         if let Some(start) = self.queue.borrow_mut().pop_front() {
             return Some(start);
@@ -177,8 +197,7 @@ impl Desk {
             return None;
         }
         self.free.borrow_mut().push(Rc::clone(seat));
-        seat.called.notified().await;
-        seat.start.take()
+        seat.wait().await
     }
 
     /// Sends free VUs home; the others follow when they are free and nothing waits.
@@ -191,18 +210,10 @@ impl Desk {
 }
 
 /// One VU's life.
-async fn serve<M: Member>(mut member: M, first: Option<Start>, desk: Rc<Desk>, tally: Rc<Tally>) {
-    let seat = Rc::new(Seat::default());
-    let mut next = first;
+async fn serve<M: Member>(mut member: M, seat: Rc<Seat>, desk: Rc<Desk>, tally: Rc<Tally>) {
     let interrupt = member.interrupt();
-    loop {
-        let start = match next.take() {
-            Some(start) => start,
-            None => match desk.take(&seat).await {
-                Some(start) => start,
-                None => break,
-            },
-        };
+    let mut next = seat.wait().await;
+    while let Some(start) = next {
         if interrupt.why().is_some() {
             // Cut off between two iterations: this one was given, and does not start.
             desk.queue.borrow_mut().push_back(start);
@@ -212,6 +223,7 @@ async fn serve<M: Member>(mut member: M, first: Option<Start>, desk: Rc<Desk>, t
         let end = member.iterate(start).await;
         tally.end(end);
         tokio::task::consume_budget().await;
+        next = desk.take(&seat).await;
     }
     member.retire().await;
     tally.died();

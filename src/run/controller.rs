@@ -1,12 +1,11 @@
 //! The controller: starts workers, merges their figures, judges, stops, and ends the run.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use indexmap::IndexMap;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::backstage::{Backstage, Ended};
@@ -34,7 +33,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 const LEAD: Duration = Duration::from_millis(2);
 
 /// k6's limit for `handleSummary`.
-const SUMMARY_LIMIT: Duration = Duration::from_secs(120);
+const SUMMARY_LIMIT: Duration = Duration::from_mins(2);
 
 /// Most kinds of errors that are told apart.
 const ERROR_KINDS_MAX: usize = 1_000;
@@ -91,13 +90,16 @@ struct Controller<'a> {
     errors: IndexMap<String, ErrorRow>,
     /// Whether `setup` is through, so that there may be something to tear down.
     set_up: bool,
+    /// What `setup` returned.
+    setup_data: Arc<serde_json::Value>,
     stopped: Option<Stopped>,
     threshold_abort: Option<String>,
     marked_failed: Option<String>,
     zero: Instant,
     started_at: SystemTime,
     ended_at: Instant,
-    backstage_events: Rc<RefCell<Vec<Event>>>,
+    /// What happens in the script on this thread.
+    events: (UnboundedSender<Event>, UnboundedReceiver<Event>),
 }
 
 impl<'a> Controller<'a> {
@@ -126,20 +128,23 @@ impl<'a> Controller<'a> {
             generator: Generator::default(),
             errors: IndexMap::new(),
             set_up: false,
+            setup_data: Arc::default(),
             stopped: None,
             threshold_abort: None,
             marked_failed: None,
             zero: now,
             started_at: clock::wall(),
             ended_at: now,
-            backstage_events: Rc::default(),
+            events: unbounded_channel(),
         }
     }
 
     async fn run(mut self) -> Result<Finished, Outcome> {
         self.observer.phase("starting");
-        let events = Rc::clone(&self.backstage_events);
-        let events = Box::new(move |event| events.borrow_mut().push(event));
+        let events = self.events.0.clone();
+        let events = Box::new(move |event| {
+            let _ended = events.send(event);
+        });
         let mut backstage = match Backstage::new(self.test, Arc::clone(&self.status), events) {
             Ok(backstage) => backstage,
             Err(error) => {
@@ -187,7 +192,8 @@ impl<'a> Controller<'a> {
             self.script_failed("setup()'s result", error);
             return Ok(());
         }
-        self.command(&Command::Prepare(Arc::new(data.to_json())));
+        self.setup_data = Arc::new(data.to_json());
+        self.command(&Command::Prepare(Arc::clone(&self.setup_data)));
         if !self.wait_for_all(|message| matches!(message, Message::Prepared)).await {
             return Err(None);
         }
@@ -240,15 +246,14 @@ impl<'a> Controller<'a> {
         }
         self.observer.phase("setup");
         let limit = self.test.plan.setup_timeout;
-        let (ended, count) =
-            self.backstage(backstage, Phase::Setup, "setup", Argument::None, limit).await;
+        let ended = self.backstage(backstage, Phase::Setup, "setup", Argument::None, limit).await;
         match ended {
             Ended::Done(value) => return value,
             Ended::Failed(error) => self.script_failed("setup()", error),
             Ended::TimedOut => {
                 self.stop(Stopped::SetupTimeout(units::format_duration(limit)));
             }
-            Ended::Stopped if count > 0 => self.stop(Stopped::Interrupted),
+            Ended::Stopped if self.signal_count > 0 => self.stop(Stopped::Interrupted),
             Ended::Stopped => {}
         }
         Value::Nil
@@ -260,20 +265,21 @@ impl<'a> Controller<'a> {
         }
         self.observer.phase("teardown");
         let limit = self.test.plan.teardown_timeout;
-        let (ended, count) =
+        let ended =
             self.backstage(backstage, Phase::Teardown, "teardown", Argument::Data, limit).await;
+        if self.signal_count > 0 {
+            self.stop(Stopped::Interrupted);
+        }
         match ended {
-            Ended::Done(_) => {}
+            Ended::Done(_) | Ended::Stopped => {}
             Ended::Failed(error) => self.script_failed("teardown()", error),
             Ended::TimedOut => {
                 self.stop(Stopped::TeardownTimeout(units::format_duration(limit)));
             }
-            Ended::Stopped if count > 0 => self.stop(Stopped::Interrupted),
-            Ended::Stopped => {}
         }
     }
 
-    /// Runs a function of the script here; a signal cuts it. Returns how many signals came.
+    /// Runs a function of the script here; signals cut it.
     async fn backstage(
         &mut self,
         backstage: &mut Backstage,
@@ -281,20 +287,33 @@ impl<'a> Controller<'a> {
         function: &str,
         argument: Argument,
         limit: Duration,
-    ) -> (Ended, u32) {
-        let signals = RefCell::new(0);
-        let cut = async {
-            *signals.borrow_mut() = self.signals.next().await;
+    ) -> Ended {
+        // The first signal ends set-up, but is what tear-down is for.
+        let enough = if phase == Phase::Teardown { 2 } else { 1 };
+        let cut = Notify::new();
+        let ended = {
+            let run = backstage.run(phase, function, argument, limit, cut.notified());
+            let mut run = std::pin::pin!(run);
+            loop {
+                tokio::select! {
+                    biased;
+                    count = self.signals.next() => {
+                        self.signal_count = count;
+                        if count >= enough {
+                            cut.notify_one();
+                        }
+                    }
+                    Some(event) = self.events.1.recv() => self.event(event),
+                    ended = &mut run => break ended,
+                }
+            }
         };
-        let ended = backstage.run(phase, function, argument, limit, cut).await;
-        let count = signals.take();
-        self.signal_count = self.signal_count.max(count);
-        for event in self.backstage_events.take() {
+        while let Ok(event) = self.events.1.try_recv() {
             self.event(event);
         }
         let elapsed = clock::now().saturating_duration_since(self.zero);
         self.aggregate.merge(self.workers.len(), backstage.take(), elapsed);
-        (ended, count)
+        ended
     }
 
     fn begin(&mut self) {
@@ -487,12 +506,16 @@ impl<'a> Controller<'a> {
             aggregate: self.aggregate,
         };
         if let Some(mut backstage) = backstage {
-            let result = Value::from_json(&summary_json(&finished.results(Style::plain())));
-            let argument = Argument::Value(result);
-            let cut = std::future::pending();
+            let mut result = summary_json(&finished.results(Style::plain()));
+            // As in k6's handleSummary.
+            result["setup_data"] = (*self.setup_data).clone();
+            let argument = Argument::Value(Value::from_json(&result));
+            // Results have been asked to be written by the first and the second signal.
+            let signals = &mut self.signals;
+            let cut = async { while signals.next().await < 3 {} };
             let ended =
                 backstage.run(Phase::Summary, "summary", argument, SUMMARY_LIMIT, cut).await;
-            for event in self.backstage_events.take() {
+            while let Ok(event) = self.events.1.try_recv() {
                 self.observer.event(&event);
             }
             match ended {

@@ -1,5 +1,6 @@
 //! A finished run with everything that its results are made of.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -60,7 +61,10 @@ pub(super) fn metadata(test: &Test, started_at: SystemTime, duration: Duration) 
         started_at,
         duration,
         script: test.program.name(),
-        script_hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        script_hash: hash.iter().fold(String::new(), |mut text, byte| {
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        }),
         git_commit: host::git_commit(test.program.path()),
         host: host::facts(),
         options: test.options.clone(),
@@ -108,7 +112,7 @@ pub fn render(
         }
         let mut note = parts.join(", ");
         if count > 1 {
-            note.push_str(&format!("; {count} times"));
+            let _infallible = write!(note, "; {count} times");
         }
         notes.push(note);
     } else if !parts.is_empty() {

@@ -38,7 +38,8 @@ impl Generator {
         until: crate::clock::Instant,
     ) -> (GeneratorResult, bool) {
         let seconds = elapsed.as_secs_f64().max(1e-9);
-        let used = self.cpu.iter().zip(&self.cpu_before).map(|(now, before)| *now - *before);
+        let used =
+            self.cpu.iter().zip(&self.cpu_before).map(|(now, before)| now.saturating_sub(*before));
         let cpu = used.max().unwrap_or_default().as_secs_f64() / seconds;
         let lag = aggregate.metric(builtin::GENERATOR_LAG);
         let lag_p99_ms = lag.and_then(|lag| lag.stat(Stat::P(99.0), elapsed)).unwrap_or(0.0);

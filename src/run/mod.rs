@@ -74,4 +74,4 @@ pub trait Observer {
 }
 
 /// How long a run waits for workers to make their VUs, beyond what signals cut short.
-const START_LIMIT: Duration = Duration::from_secs(600);
+const START_LIMIT: Duration = Duration::from_mins(10);

@@ -13,6 +13,9 @@ use crate::script::{Argument, Host, Instance, ScriptError, ScriptErrorKind};
 const VU_SETUP: &str = "vu_setup";
 const VU_TEARDOWN: &str = "vu_teardown";
 
+/// Takes an error of a VU's script.
+pub type OnError = Box<dyn Fn(&ScriptError, &VuContext)>;
+
 /// What a worker's VUs have in common.
 pub struct Ground {
     /// What operations act on.
@@ -22,7 +25,7 @@ pub struct Ground {
     /// What `setup` returned.
     pub data: RefCell<Rc<Value>>,
     /// Takes the errors of iterations.
-    pub on_error: Box<dyn Fn(&ScriptError, &VuContext)>,
+    pub on_error: OnError,
     /// The number of the next VU in this worker, from 0, and the rule that makes it unique in the test.
     pub next_vu: Cell<u64>,
     /// This worker's share of VU numbers.
@@ -163,11 +166,24 @@ impl Vu {
         self.context.interrupt.reset();
         if self.has_teardown && self.has_data {
             self.context.phase.set(Phase::VuTeardown);
-            if let Err(error) = self.instance.call(VU_TEARDOWN, Argument::Data).await {
+            if let Err(error) = self.say_goodbye().await {
                 self.report(&error);
             }
             self.record_bytes();
         }
+    }
+
+    /// Calls `vu_teardown`, at most for `teardown_timeout`: nothing else would end it.
+    async fn say_goodbye(&mut self) -> Result<Value, ScriptError> {
+        let limit = self.ground.worker.plan.teardown_timeout;
+        let interrupt = self.interrupt();
+        let mut call = std::pin::pin!(self.instance.call(VU_TEARDOWN, Argument::Data));
+        tokio::select! {
+            biased;
+            result = &mut call => return result,
+            () = tokio::time::sleep(limit) => interrupt.stop(Stop::Cut),
+        }
+        call.await
     }
 
     fn report(&self, error: &ScriptError) {

@@ -221,7 +221,7 @@ impl Worker {
         let seconds = now.saturating_duration_since(then).as_secs_f64();
         // What is left of the last interval may be too short to say anything.
         if seconds > 0.1 {
-            let share = (cpu - cpu_then).as_secs_f64() / seconds;
+            let share = cpu.saturating_sub(cpu_then).as_secs_f64() / seconds;
             let workers = self.ground.share.count as f64;
             let mut shard = self.ground.worker.shard.borrow_mut();
             shard.add(builtin::GENERATOR_CPU, TagSetId::EMPTY, share.min(1.0) / workers);

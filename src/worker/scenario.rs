@@ -106,12 +106,13 @@ impl Part {
         }
     }
 
-    /// Records the gauges of its VUs.
+    /// Records the gauges of its VUs: the most since the last time, as the moment of the look may
+    /// find none at work, and after the end always does.
     pub(super) fn record_vus(&self) {
         if self.share.is_some() {
             let tally = self.tally();
             let mut shard = self.ground.worker.shard.borrow_mut();
-            shard.add(builtin::VUS, self.context.tags, tally.active as f64);
+            shard.add(builtin::VUS, self.context.tags, self.tally.take_active_max() as f64);
             shard.add(builtin::VUS_MAX, self.context.tags, tally.vus as f64);
         }
     }
@@ -300,6 +301,7 @@ impl<'a> Rules<'a> {
             }
             Executor::RampingVus { curve, graceful_ramp_down } => Admission::Wanted {
                 intervals: wanted(curve, self.share.nth(n), self.began),
+                end: self.end,
                 graceful: *graceful_ramp_down,
             },
             Executor::ConstantVus { .. } | Executor::ArrivalRate(_) => Admission::While { until },

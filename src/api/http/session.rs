@@ -68,15 +68,13 @@ impl Object for Session {
         method: &'static Method,
         mut args: Args,
     ) -> Result<Answer, ApiError> {
-        let call = match VERBS.iter().find(|(name, ..)| *name == method.name) {
-            Some((_, verb, has_body)) => {
-                let verb = super::method(&args.call.clone(), verb)?;
-                Call::read(vu, &mut args, 0, verb, *has_body, Some(&self))?
-            }
-            None => {
-                let verb = super::method(&args.call.clone(), &args.text(0)?.to_str())?;
-                Call::read(vu, &mut args, 1, verb, true, Some(&self))?
-            }
+        let known = VERBS.iter().find(|(name, ..)| *name == method.name);
+        let call = if let Some((_, verb, has_body)) = known {
+            let verb = super::method(&args.call.clone(), verb)?;
+            Call::read(vu, &mut args, 0, verb, *has_body, Some(&self))?
+        } else {
+            let verb = super::method(&args.call.clone(), &args.text(0)?.to_str())?;
+            Call::read(vu, &mut args, 1, verb, true, Some(&self))?
         };
         Ok(Answer::Wait(super::answer(vu, call)))
     }

@@ -1,0 +1,13 @@
+//! The program as its users run it: commands, exit codes, options, signals, results.
+//!
+//! Each test starts the real binary in a folder of its own, against a demo target of its own.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
+mod cli {
+    mod bench;
+    mod codes;
+    mod commands;
+    mod life;
+    mod options;
+    mod signals;
+}

@@ -1,0 +1,123 @@
+//! Checks the scripts that the documentation shows: each block that names a file is one that
+//! `kingtide check` accepts.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A script in a document.
+struct Block {
+    /// The document and the line where the block begins.
+    place: String,
+    /// The file's name, from the block's first line.
+    file: String,
+    /// The whole block.
+    text: String,
+}
+
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = vec![root.join("README.md")];
+    for entry in std::fs::read_dir(root.join("docs")).expect("docs can be read") {
+        let path = entry.expect("the entry can be read").path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Returns the blocks of a document that begin with `-- file: NAME` or `// file: NAME`.
+fn blocks(name: &str, text: &str) -> Vec<Block> {
+    let mut found = Vec::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        let comment = match line.trim() {
+            "```luau" => "-- file: ",
+            "```rhai" => "// file: ",
+            _ => continue,
+        };
+        let body: Vec<&str> =
+            lines.by_ref().map(|(_, line)| line).take_while(|line| line.trim() != "```").collect();
+        let first = body.first().copied().unwrap_or_default();
+        if let Some(file) = first.strip_prefix(comment) {
+            found.push(Block {
+                place: format!("{name}:{}", number + 1),
+                file: file.trim().to_owned(),
+                text: format!("{}\n", body.join("\n")),
+            });
+        }
+    }
+    found
+}
+
+fn all_blocks() -> Vec<Block> {
+    documents()
+        .into_iter()
+        .flat_map(|path| {
+            let text = std::fs::read_to_string(&path).expect("the document is text");
+            let name = path.file_name().expect("it has a name").to_string_lossy().into_owned();
+            blocks(&name, &text)
+        })
+        .collect()
+}
+
+/// Returns what `kingtide check` says against a script; nothing if it accepts it.
+fn refusal(file: &str, text: &str) -> Option<String> {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let script = folder.path().join(file);
+    std::fs::write(&script, text).expect("the script can be written");
+    let output = Command::new(env!("CARGO_BIN_EXE_kingtide"))
+        .arg("check")
+        .arg(&script)
+        .output()
+        .expect("kingtide can be started");
+    let says = String::from_utf8_lossy(&output.stderr).into_owned();
+    (!output.status.success()).then_some(says)
+}
+
+#[test]
+fn scripts_in_the_documentation_are_accepted() {
+    let blocks = all_blocks();
+    for language in ["luau", "rhai"] {
+        let count = blocks.iter().filter(|block| block.file.ends_with(language)).count();
+        assert!(count >= 2, "the documentation shows {count} files of {language}");
+    }
+    let wrong: Vec<String> = blocks
+        .iter()
+        .filter_map(|block| {
+            let says = refusal(&block.file, &block.text)?;
+            Some(format!("{}, {}:\n{says}", block.place, block.file))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_block_without_a_name_is_passed_over_and_a_wrong_one_is_refused() {
+    let text = "# A\n\n```luau\nlocal x =\n```\n\n```rhai\n// file: a.rhai\nfn (\n```\n";
+    let found = blocks("a.md", text);
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].place.as_str(), found[0].file.as_str()), ("a.md:7", "a.rhai"));
+    assert!(refusal(&found[0].file, &found[0].text).is_some());
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut broken = Vec::new();
+    for path in documents() {
+        let text = std::fs::read_to_string(&path).expect("the document is text");
+        let folder = path.parent().expect("it lies in a folder");
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split([')', ' ']).next().unwrap_or_default();
+            let file = target.split('#').next().unwrap_or_default();
+            if file.is_empty() || target.contains("://") {
+                continue;
+            }
+            if !folder.join(file).exists() {
+                broken.push(format!("{}: {target}", path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "links to nothing: {broken:#?}");
+}
