@@ -119,8 +119,9 @@ impl Args {
     /// Takes a duration: a number of seconds, or text such as `200ms`.
     pub fn duration(&mut self, index: usize) -> Result<Duration, ApiError> {
         let value = self.take(index);
-        duration(&value).unwrap_or_else(|| Err(self.wrong(index, SECONDS, &value))).map_err(|e| {
-            ApiError::usage(format!("{}: argument {}: {}", self.call, index + 1, e.message))
+        let read = duration(&value).ok_or_else(|| self.wrong(index, SECONDS, &value))?;
+        read.map_err(|error| {
+            ApiError::usage(format!("{}: argument {}: {}", self.call, index + 1, error.message))
         })
     }
 
@@ -272,7 +273,7 @@ impl Fields {
             return Ok(None);
         }
         duration(&value)
-            .unwrap_or_else(|| Err(self.wrong(name, SECONDS, &value)))
+            .ok_or_else(|| self.wrong(name, SECONDS, &value))?
             .map(Some)
             .map_err(|e| ApiError::usage(format!("{}: `{name}`: {}", self.place, e.message)))
     }

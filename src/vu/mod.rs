@@ -187,10 +187,16 @@ impl Vu {
     }
 
     fn report(&self, error: &ScriptError) {
-        if let ScriptErrorKind::Uncaught(kind) = error.kind {
+        let kind = match error.kind {
+            ScriptErrorKind::Uncaught(kind) => Some(kind.as_str()),
+            // A module that an iteration asked for and did not get.
+            ScriptErrorKind::Load => Some("load"),
+            ScriptErrorKind::Stopped(_) => None,
+        };
+        if let Some(kind) = kind {
             let worker = &self.ground.worker;
             let mut shard = worker.shard.borrow_mut();
-            let tags = shard.tag_set(self.context.tag_set(), &[("kind", kind.as_str())]);
+            let tags = shard.tag_set(self.context.tag_set(), &[("kind", kind)]);
             shard.add(builtin::ITERATION_ERRORS, tags, 1.0);
         }
         if !matches!(error.kind, ScriptErrorKind::Stopped(_)) {

@@ -42,7 +42,13 @@ fn bind_module(lua: &Lua, kit: &Rc<Kit>, module: &'static Module) -> mlua::Resul
         match function.run {
             Run::Now(run) => {
                 let native = kit.native(lua, run, call, function.params, address)?;
-                place.raw_set(name, kit.makers().now.call::<Function>(native)?)?;
+                // Hidden parts stay as they are: what is made of them raises their problems.
+                let function = if name.starts_with('_') {
+                    native
+                } else {
+                    kit.makers().now.call::<Function>(native)?
+                };
+                place.raw_set(name, function)?;
             }
             Run::Wait(_) => {
                 place.raw_set(name, kit.waiting(Waiting::Function(function, call, address))?)?;

@@ -206,7 +206,15 @@ impl Instance {
             }
             turn = match turn {
                 Turn::Sliced => resume(state, &body, ()),
-                Turn::Waits(_) => answered(state, &body, Err(ApiError::usage(NO_WAIT))),
+                Turn::Waits(call) => {
+                    // What is wrong with the call itself is said first.
+                    let answer = match state.kit.begin(&body.slot, call) {
+                        Ok(Begun::Now(value)) => Ok(value),
+                        Ok(Begun::Wait(_)) => Err(ApiError::usage(NO_WAIT)),
+                        Err(error) => Err(error),
+                    };
+                    answered(state, &body, answer)
+                }
                 Turn::Yielded => refused(state, &body),
                 other => break ended(state, &body, other)?,
             };

@@ -8,7 +8,7 @@ use mlua::{Lua, MetaMethod, UserDataMethods, UserDataRegistry};
 use super::convert::{from_lua, to_lua};
 use super::kit::Kit;
 use super::meter::Raised;
-use crate::api::{ApiError, Object};
+use crate::api::{ApiError, Object, Value};
 use crate::units;
 
 /// An object in a Lua state. What it holds natively is counted to its VU until it is collected.
@@ -65,6 +65,11 @@ fn register_fields(registry: &mut UserDataRegistry<Handle>, kit: &Rc<Kit>) {
         let result = match &key {
             mlua::Value::String(key) => match std::str::from_utf8(&key.as_bytes()) {
                 Ok(field) => match this.object.get(&slot.vu, field) {
+                    Ok(Some(Value::Nil)) => {
+                        // Headers answer every name; what is nothing may be a method.
+                        let method = own.method(lua, &this.object, field)?;
+                        return Ok(method.map_or(mlua::Value::Nil, mlua::Value::Function));
+                    }
                     Ok(Some(value)) => return to_lua(lua, &own, value, false),
                     Ok(None) => {
                         if let Some(method) = own.method(lua, &this.object, field)? {

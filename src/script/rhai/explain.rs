@@ -310,10 +310,10 @@ impl Explain<'_> {
             let names = known.filter_map(|function| function.name.strip_prefix(&prefix));
             return Text::script(match units::nearest(name, names) {
                 Some(near) => format!(
-                    "\"{}\" has no function `{name}`, did you mean `{near}`?",
+                    "{} has no function `{name}`, did you mean `{near}`?",
                     import_name(table)
                 ),
-                None => format!("\"{}\" has no function `{name}`", import_name(table)),
+                None => format!("{} has no function `{name}`", import_name(table)),
             });
         }
         let functions =

@@ -157,10 +157,10 @@ impl Library {
 
     fn no_module(&self, name: &str) -> String {
         if let Some(near) = units::nearest(name, self.names()) {
-            return format!("there is no module \"{name}\", did you mean \"{near}\"?");
+            return format!("unknown module \"{name}\", did you mean \"{near}\"?");
         }
         let names: Vec<&str> = self.names().collect();
-        format!("there is no module \"{name}\"; there are {}", names.join(", "))
+        format!("unknown module \"{name}\"; there are {}", names.join(", "))
     }
 
     fn evaluate(

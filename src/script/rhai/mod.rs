@@ -20,7 +20,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use rhai::{AST, Dynamic, Engine, GlobalRuntimeState, NativeCallContext, Position, Scope};
+use rhai::{AST, Dynamic, Engine, GlobalRuntimeState, NativeCallContext, Position, Scope, Token};
 
 use self::current::{Call, Current, Running, Waiting};
 use self::explain::Explain;
@@ -174,6 +174,7 @@ fn new_engine(
     engine.set_max_array_size(limits.table_entries);
     engine.set_max_map_size(limits.table_entries);
     engine.disable_symbol("eval");
+    allow_debug(&mut engine);
     checked::register(&mut engine, limits);
     failure::register(&mut engine);
     object::register(&mut engine, current, methods);
@@ -184,6 +185,16 @@ fn new_engine(
     let debugging = Rc::clone(current);
     engine.on_debug(move |text, _, _| log(&debugging, LogLevel::Debug, text));
     engine
+}
+
+/// Lets `debug` stand behind `::`, as in `kt::log::debug`; Rhai reserves it for its own function,
+/// which is found under the name all the same.
+fn allow_debug(engine: &mut Engine) {
+    #[expect(deprecated, reason = "marked as volatile only; the version of rhai is pinned")]
+    engine.on_parse_token(|token, _, _| match token {
+        Token::Reserved(name) if *name == "debug" => Token::Identifier(name),
+        other => other,
+    });
 }
 
 fn log(current: &Current, level: LogLevel, text: &str) {

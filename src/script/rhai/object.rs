@@ -137,9 +137,12 @@ fn set(current: &Current, handle: &Handle, field: &str, value: &Dynamic) -> Resu
         // After `object.part.field = x` Rhai writes the part back to where it was read from.
         return Ok(());
     }
-    from_dynamic(value)
-        .and_then(|value| handle.0.set(&call.vu, field, value))
-        .map_err(|error| Failure::raise(error, Position::NONE))
+    let value = from_dynamic(value).map_err(|error| Failure::raise(error, Position::NONE))?;
+    let Err(error) = handle.0.set(&call.vu, field, value.clone()) else { return Ok(()) };
+    // After `object.field.method()` Rhai writes the field back too, though nothing has changed.
+    let known = handle.0.get(&call.vu, field).ok().flatten().map(to_dynamic);
+    let same = known.and_then(|known| from_dynamic(&known).ok()).is_some_and(|k| k == value);
+    if same { Ok(()) } else { Err(Failure::raise(error, Position::NONE)) }
 }
 
 /// Returns the entries of an object as `[name, value]` pairs' maps.

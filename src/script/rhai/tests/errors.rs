@@ -28,7 +28,7 @@ fn error(text: &str) -> String {
 fn misspelt_names_are_answered_with_the_nearest() {
     assert_eq!(
         error("fn iteration() { probe::gett(1) }"),
-        "\"kingtide/probe\" has no function `gett`, did you mean `get`? @ test.rhai:2:25+4"
+        "kingtide/probe has no function `gett`, did you mean `get`? @ test.rhai:2:25+4"
     );
     assert_eq!(
         error("fn helper() {} fn iteration() {\n  helpr() }"),

@@ -45,10 +45,7 @@ fn nothing_outside_the_folder_can_be_imported() {
 #[test]
 fn unknown_modules_are_refused_with_the_nearest() {
     let error = Script::new("import \"kingtide/prob\" as p;").instance().err().unwrap();
-    assert_eq!(
-        error.message,
-        "there is no module \"kingtide/prob\", did you mean \"kingtide/probe\"?"
-    );
+    assert_eq!(error.message, "unknown module \"kingtide/prob\", did you mean \"kingtide/probe\"?");
     let error = Script::new("import \"nothing\" as n;").instance().err().unwrap();
     assert!(error.message.starts_with("cannot find module \"nothing\""), "{error}");
 }

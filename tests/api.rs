@@ -1,0 +1,258 @@
+//! The contract between both languages: every case under `tests/api` is written once in Luau and
+//! once in Rhai, and must end the same way.
+//!
+//! A case is run with one VU and one iteration, unless its options say otherwise, against the
+//! embedded demo target. It asserts for itself with `support.luau` and `support.rhai`. What it is
+//! expected to end with stands in comments at its top, the same in both languages:
+//!
+//! ```text
+//! expect exit 108
+//! expect error script: a message        (any number of them, in any order)
+//! expect load: a part of the message    (the script must not even load)
+//! expect log info: a message            (in this order)
+//! ```
+//!
+//! Without such lines a case must end with 0, without errors, whatever it logs.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use kingtide::api::Event;
+use kingtide::demo::{Demo, Settings};
+use kingtide::output::{Progress, Style};
+use kingtide::plan::{self, Facts, Options};
+use kingtide::run::{self, Gates, Observer, Test};
+use kingtide::script::{Program, ScriptError, ScriptErrorKind};
+
+/// Cases of one language, with the reason why the other has none.
+const SINGLES: &[(&str, &str)] = &[
+    ("json/arrays.luau", "Rhai's arrays and maps are types of their own and need no mark"),
+    ("encoding/bytes.rhai", "Luau has one type for text and bytes: the string"),
+];
+
+static DEMO: LazyLock<Demo> = LazyLock::new(|| {
+    let listen = "127.0.0.1:0".parse().unwrap();
+    Demo::start(Settings { listen, ..Settings::default() }).unwrap()
+});
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api")
+}
+
+/// Returns the scripts of a module's folder, relative to `tests/api`.
+fn scripts(module: &str) -> Vec<String> {
+    let entries = fs::read_dir(root().join(module)).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap())
+        // Folders hold what cases import.
+        .filter(|entry| entry.file_type().unwrap().is_file())
+        .map(|entry| format!("{module}/{}", entry.file_name().into_string().unwrap()))
+        .collect();
+    names.sort();
+    names
+}
+
+/// How a run ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Ending {
+    exit: u8,
+    errors: BTreeSet<String>,
+    load: Option<String>,
+    logs: Vec<String>,
+}
+
+/// Reads what a script says about its end.
+fn expected(text: &str) -> Ending {
+    let mut ending = Ending::default();
+    let lines = text.lines().map_while(|line| {
+        line.strip_prefix("--").or_else(|| line.strip_prefix("//")).map(str::trim)
+    });
+    for line in lines.filter_map(|line| line.strip_prefix("expect ")) {
+        if let Some(code) = line.strip_prefix("exit ") {
+            ending.exit = code.parse().unwrap();
+        } else if let Some(error) = line.strip_prefix("error ") {
+            ending.errors.insert(error.to_owned());
+        } else if let Some(error) = line.strip_prefix("load: ") {
+            ending.load = Some(error.to_owned());
+        } else if let Some(log) = line.strip_prefix("log ") {
+            ending.logs.push(log.to_owned());
+        } else {
+            panic!("`expect {line}` is nothing that can be expected");
+        }
+    }
+    ending
+}
+
+/// Keeps what a run says.
+#[derive(Default)]
+struct Ear {
+    ending: Ending,
+    told: Vec<String>,
+}
+
+/// Returns a message as both languages would word it: Rhai's `http::get` is Luau's `http.get`, and
+/// its `"kingtide/http"` is `"@kingtide/http"` there.
+fn worded(message: &str) -> String {
+    message.replace("::", ".").replace("@kingtide", "kingtide")
+}
+
+fn kind(error: &ScriptError) -> &'static str {
+    match error.kind {
+        ScriptErrorKind::Load => "load",
+        ScriptErrorKind::Uncaught(kind) => kind.as_str(),
+        ScriptErrorKind::Stopped(_) => "stopped",
+    }
+}
+
+impl Observer for Ear {
+    fn phase(&mut self, _: &'static str) {}
+
+    fn progress(&mut self, _: &Progress<'_>) {}
+
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Log { level, message, .. } => {
+                self.ending.logs.push(format!("{}: {message}", level.as_str()));
+            }
+            Event::Warning(text) => self.told.push(format!("warning: {text}")),
+            _ => {}
+        }
+    }
+
+    fn error(&mut self, error: &ScriptError, _: &(String, u64, u64)) {
+        self.told.push(run::render(error, None, Style::plain()));
+        self.ending.errors.insert(format!("{}: {}", kind(error), worded(&error.message)));
+    }
+}
+
+/// Loads and runs a script; says how it ended, and all that it told on the way.
+fn run_script(name: &str) -> Result<(Ending, String), String> {
+    let program = Program::load(&root().join(name), &[root()]).unwrap();
+    let env = BTreeMap::from([
+        ("BASE_URL".to_owned(), format!("http://{}", DEMO.address())),
+        // Nothing listens on this port, which is reserved.
+        ("CLOSED_URL".to_owned(), "http://127.0.0.1:1".to_owned()),
+        ("GREETING".to_owned(), "hello".to_owned()),
+    ]);
+    let mut ear = Ear::default();
+    let loaded = match run::load(&program, &env) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            ear.ending.load = Some(worded(&error.message));
+            return Ok((ear.ending, run::render(&error, None, Style::plain())));
+        }
+    };
+    let script = match loaded.options.to_json() {
+        serde_json::Value::Null => Options::default(),
+        json => Options::from_json(json).map_err(|error| error.to_string())?,
+    };
+    let defaults = Options { vus: Some(1), iterations: Some(1), ..Options::default() };
+    let forced = Options { env: Some(env), workers: Some(1), seed: Some(7), ..Options::default() };
+    let options = forced.over(script.over(defaults).0).0;
+    let plan = plan::resolve(&options, &Facts::default()).map_err(|error| error.to_string())?;
+    let test = Test {
+        plan: Arc::new(plan),
+        program: Arc::new(program),
+        registry: Arc::new(loaded.registry),
+        functions: loaded.functions,
+        options: options.to_json(),
+        gates: Gates { fail_on_error: true, ..Gates::default() },
+    };
+    for event in &loaded.events {
+        ear.event(event);
+    }
+    let finished = run::run(&test, &mut ear).map_err(|outcome| outcome.reason)?;
+    ear.ending.exit = finished.outcome.exit_code;
+    ear.told.push(format!("{:?}", finished.outcome));
+    Ok((ear.ending, ear.told.join("\n")))
+}
+
+/// Returns what is wrong with a script, if anything is.
+fn problem(name: &str) -> Option<String> {
+    let text = fs::read_to_string(root().join(name)).unwrap();
+    let wanted = expected(&text);
+    let (mut ending, told) = match run_script(name) {
+        Ok(ran) => ran,
+        Err(problem) => return Some(format!("{name}\n  cannot be run: {problem}\n")),
+    };
+    if wanted.logs.is_empty() {
+        ending.logs.clear();
+    }
+    if let (Some(part), Some(message)) = (&wanted.load, &ending.load)
+        && message.contains(part)
+    {
+        ending.load = Some(part.clone());
+    }
+    (ending != wanted)
+        .then(|| format!("{name}\n  ended: {ending:?}\n expect: {wanted:?}\n{told}\n"))
+}
+
+fn check_module(module: &str) {
+    let names = scripts(module);
+    assert!(!names.is_empty(), "there are no cases in {module}");
+    let problems: Vec<String> = std::thread::scope(|scope| {
+        // Most of a case's time is waiting.
+        let (left, right) = names.split_at(names.len() / 2);
+        let runs = [left, right].map(|part| {
+            scope.spawn(move || part.iter().filter_map(|name| problem(name)).collect::<Vec<_>>())
+        });
+        runs.into_iter().flat_map(|run| run.join().unwrap()).collect()
+    });
+    assert!(problems.is_empty(), "{} problems:\n\n{}", problems.len(), problems.join("\n"));
+}
+
+macro_rules! modules {
+    ($($test:ident $module:literal),* $(,)?) => {
+        const TESTED: &[&str] = &[$($module),*];
+        $(
+            #[test]
+            fn $test() {
+                check_module($module);
+            }
+        )*
+    };
+}
+
+modules! {
+    crypto_is_the_same_in_both_languages "crypto",
+    encoding_is_the_same_in_both_languages "encoding",
+    http_is_the_same_in_both_languages "http",
+    json_is_the_same_in_both_languages "json",
+    kingtide_is_the_same_in_both_languages "kingtide",
+    the_languages_own_things_are_the_same "language",
+    metrics_are_the_same_in_both_languages "metrics",
+    random_is_the_same_in_both_languages "random",
+    time_is_the_same_in_both_languages "time",
+}
+
+#[test]
+fn every_case_has_a_twin_that_expects_the_same() {
+    let mut folders: Vec<String> = fs::read_dir(root())
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().unwrap().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    folders.sort();
+    assert_eq!(folders, TESTED, "each folder needs its line in `modules!`");
+    let all: BTreeSet<String> = folders.iter().flat_map(|folder| scripts(folder)).collect();
+    for name in &all {
+        let twin = match name.strip_suffix(".luau") {
+            Some(stem) => format!("{stem}.rhai"),
+            None => format!("{}.luau", name.strip_suffix(".rhai").expect("a script")),
+        };
+        let single = SINGLES.iter().any(|(known, _)| known == name);
+        assert_ne!(all.contains(&twin), single, "{name}: {twin} must exist, or be excused");
+        if !single {
+            let of = |name: &str| expected(&fs::read_to_string(root().join(name)).unwrap());
+            assert_eq!(of(name), of(&twin), "{name} and {twin} expect different endings");
+        }
+    }
+    for (name, _) in SINGLES {
+        assert!(all.contains(*name), "{name} is excused but not there");
+    }
+}

@@ -1,0 +1,271 @@
+//! The same scenarios in both languages against a real nginx, whose access log must agree with what
+//! is reported.
+//!
+//! Where nginx is not installed the tests say so and pass, unless `KINGTIDE_TEST_NGINX` is
+//! `required`.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+#![expect(clippy::disallowed_methods, reason = "tests find nginx by the environment")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use binary::{Ran, run};
+use kingtide::clock;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+#[path = "support/binary.rs"]
+mod binary;
+
+/// A running nginx; ends with its value.
+struct Nginx {
+    child: Child,
+    folder: TempDir,
+    plain: u16,
+    tls: u16,
+}
+
+/// A line of the access log.
+struct Line {
+    connection: u64,
+    request: String,
+    status: u16,
+    bytes: f64,
+}
+
+fn program() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    let found = folders.map(|folder| folder.join("nginx")).find(|file| file.is_file());
+    if found.is_none() {
+        let required = std::env::var("KINGTIDE_TEST_NGINX").is_ok_and(|value| value == "required");
+        assert!(!required, "nginx is required, but is neither on PATH nor in /usr/sbin");
+        #[expect(clippy::print_stderr, reason = "a test that tests nothing must say so")]
+        {
+            eprintln!("nginx is not installed; nothing was tested");
+        }
+    }
+    found
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Nginx {
+    /// Starts it; nothing if it is not installed.
+    fn start() -> Option<Self> {
+        let program = program()?;
+        let folder = tempfile::tempdir().unwrap();
+        let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        fs::write(folder.path().join("cert.pem"), certified.cert.pem()).unwrap();
+        fs::write(folder.path().join("key.pem"), certified.signing_key.serialize_pem()).unwrap();
+        // Between finding a port and listening on it, it may be taken: then others are tried.
+        for _ in 0..5 {
+            let (plain, tls) = (free_port(), free_port());
+            let item = "x".repeat(3_000);
+            fs::write(folder.path().join("nginx.conf"), config(plain, tls, &item)).unwrap();
+            let mut child = Command::new(&program)
+                .arg("-p")
+                .arg(folder.path())
+                .args(["-c", "nginx.conf", "-e", "error.log"])
+                .stdin(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let limit = clock::now() + Duration::from_secs(10);
+            while clock::now() < limit && child.try_wait().unwrap().is_none() {
+                if TcpStream::connect(("127.0.0.1", tls)).is_ok() {
+                    return Some(Self { child, folder, plain, tls });
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let _ended = child.kill();
+            child.wait().unwrap();
+        }
+        let log = fs::read_to_string(folder.path().join("error.log")).unwrap_or_default();
+        panic!("nginx does not start:\n{log}");
+    }
+
+    fn url(&self) -> String {
+        format!("BASE_URL=http://127.0.0.1:{}", self.plain)
+    }
+
+    fn tls_url(&self) -> String {
+        format!("BASE_URL=https://127.0.0.1:{}", self.tls)
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let text = fs::read_to_string(self.folder.path().join("access.log")).unwrap();
+        let lines = text.lines().map(|line| {
+            let parts: Vec<&str> = line.split('|').collect();
+            Line {
+                connection: parts[0].parse().unwrap(),
+                request: parts[1].to_owned(),
+                status: parts[2].parse().unwrap(),
+                bytes: parts[3].parse().unwrap(),
+            }
+        });
+        // Neither requests nor connections of an earlier run are left.
+        lines.collect()
+    }
+
+    fn forget(&self) {
+        fs::File::create(self.folder.path().join("access.log")).unwrap();
+    }
+
+    fn stop(&mut self) {
+        let _ended = self.child.kill();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+/// One process, without files beside its own: it may run as anybody.
+fn config(plain: u16, tls: u16, item: &str) -> String {
+    format!(
+        "daemon off;
+        master_process off;
+        worker_processes 1;
+        pid nginx.pid;
+        error_log error.log;
+        events {{ worker_connections 512; }}
+        http {{
+            log_format counted '$connection|$request_method $uri|$status|$bytes_sent';
+            access_log access.log counted;
+            client_body_temp_path body;
+            proxy_temp_path proxy;
+            fastcgi_temp_path fastcgi;
+            uwsgi_temp_path uwsgi;
+            scgi_temp_path scgi;
+            keepalive_requests 100000;
+            server {{
+                listen 127.0.0.1:{plain};
+                listen 127.0.0.1:{tls} ssl;
+                ssl_certificate cert.pem;
+                ssl_certificate_key key.pem;
+                location = /list {{ return 200 'the tides'; }}
+                location = /item {{ return 200 '{item}'; }}
+                location / {{ return 404 'nothing'; }}
+            }}
+        }}"
+    )
+}
+
+/// Returns how often each request is in the log.
+fn counted(lines: &[Line]) -> BTreeMap<String, u64> {
+    lines.iter().fold(BTreeMap::new(), |mut counts, line| {
+        *counts.entry(format!("{} {}", line.request, line.status)).or_default() += 1;
+        counts
+    })
+}
+
+/// Returns what must be equal in both languages: checks, thresholds, scenarios, endpoints.
+fn judged(ran: &Ran) -> Value {
+    let part = |list: &str, keys: &[&str]| -> Vec<Value> {
+        let rows = ran.at(list).as_array().unwrap().iter();
+        let mut rows: Vec<Value> =
+            rows.map(|row| keys.iter().map(|key| row[key].clone()).collect()).collect();
+        rows.sort_by_key(Value::to_string);
+        rows
+    };
+    json!({
+        "exit": ran.code,
+        "checks": part("/checks", &["name", "group", "scenario", "passes", "fails"]),
+        "thresholds": part("/thresholds", &["metric", "expression", "ok"]),
+        "endpoints": part("/endpoints", &["name", "method", "count", "errors"]),
+        "readers": ran.number("/scenarios/readers/ended"),
+        "writers": ran.number("/scenarios/writers/ended"),
+        "errors": ran.at("/errors"),
+    })
+}
+
+#[test]
+fn the_access_log_agrees_with_what_is_reported_in_both_languages() {
+    let Some(nginx) = Nginx::start() else { return };
+    let mut verdicts = Vec::new();
+    for language in ["luau", "rhai"] {
+        nginx.forget();
+        let ran = run(&format!("nginx/mix.{language}"), &["-e", &nginx.url()]);
+        let lines = nginx.lines();
+        let expected = [
+            ("GET /item 200", 35),
+            ("GET /list 200", 35),
+            ("GET /missing 404", 30),
+            ("POST /list 200", 14),
+        ];
+        let expected = expected.map(|(request, count)| (request.to_owned(), count));
+        assert_eq!(counted(&lines), BTreeMap::from(expected), "{language}");
+        assert_eq!(ran.number("/metrics/http_reqs/values/count"), lines.len() as f64);
+        assert_eq!(ran.number("/metrics/http_req_failed/values/failed"), 30.0);
+        let sent: f64 = lines.iter().map(|line| line.bytes).sum();
+        let received = ran.number("/metrics/data_received/values/count");
+        assert!((received - sent).abs() <= sent * 0.01, "{language}: {received} of {sent} bytes");
+        // Two requests at once need a second connection: the VU that sends batches has two.
+        let connections: BTreeSet<u64> = lines.iter().map(|line| line.connection).collect();
+        assert_eq!(connections.len(), 3 + 2 + 2, "{language}: each VU keeps its connections");
+        assert_eq!(ran.code, 2, "{language}: a threshold is violated\n{}", ran.text);
+        verdicts.push(judged(&ran));
+    }
+    assert_eq!(verdicts[0], verdicts[1]);
+    let checks = verdicts[0]["checks"].to_string();
+    assert!(checks.contains("::browse::detail"), "{checks}");
+    let failed = json!(["checks{check:missing is there}", "rate > 0.5", false]);
+    assert!(verdicts[0]["thresholds"].as_array().unwrap().contains(&failed), "{verdicts:#?}");
+}
+
+#[test]
+fn https_works_with_insecure_and_is_refused_without() {
+    let Some(nginx) = Nginx::start() else { return };
+    for language in ["luau", "rhai"] {
+        let script = format!("nginx/steady.{language}");
+        let url = nginx.tls_url();
+        let arguments = ["-e", &url, "-u", "2", "-i", "10"];
+        nginx.forget();
+        let refused = run(&script, &arguments);
+        assert_eq!(refused.number("/metrics/http_req_failed/values/failed"), 10.0, "{language}");
+        assert_eq!(nginx.lines().len(), 0, "{language}");
+        let ran = run(&script, &[&arguments[..], &["--insecure"]].concat());
+        assert_eq!(ran.number("/metrics/http_req_failed/values/failed"), 0.0, "{language}");
+        assert_eq!(nginx.lines().len(), 10, "{language}");
+        assert!(ran.number("/metrics/http_req_tls_handshaking/values/max") > 0.0, "{language}");
+    }
+}
+
+#[test]
+fn a_target_that_goes_away_leaves_results() {
+    for language in ["luau", "rhai"] {
+        let Some(mut nginx) = Nginx::start() else { return };
+        let url = nginx.url();
+        let running = std::thread::spawn(move || {
+            let script = format!("nginx/steady.{language}");
+            run(&script, &["-e", &url, "--rate", "100/s", "-d", "2s", "-u", "5"])
+        });
+        let limit = clock::now() + Duration::from_secs(20);
+        while nginx.lines().len() < 50 {
+            assert!(clock::now() < limit, "{language}: no requests come");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        nginx.stop();
+        let ran = running.join().unwrap();
+        let served = nginx.lines().len() as f64;
+        assert_eq!(ran.code, 0, "{language}: {}", ran.text);
+        assert_eq!(ran.number("/metrics/http_reqs/values/count"), 200.0, "{language}");
+        let answered = 200.0 - ran.number("/metrics/http_req_failed/values/failed");
+        // At most what was under way on five connections was logged and never received.
+        assert!(answered <= served && served <= answered + 5.0, "{answered} of {served}");
+        assert_eq!(ran.number("/scenarios/default/ended"), 200.0, "{language}");
+        assert_eq!(ran.at("/errors"), &json!([]), "failed requests are no errors of the script");
+    }
+}
