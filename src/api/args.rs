@@ -149,10 +149,14 @@ impl Args {
         index: usize,
         known: &'static [&'static str],
     ) -> Result<Fields, ApiError> {
+        let value = self.take(index);
+        if value.is_nil() {
+            // Most calls: nothing is made for messages that nobody needs.
+            return Ok(Fields { place: String::new(), map: Map::new() });
+        }
         let name = self.params.get(index).map_or("", |name| name.trim_end_matches('?'));
         let place = format!("{}: {name}", self.call);
-        match self.take(index) {
-            Value::Nil | Value::Null => Ok(Fields { place, map: Map::new() }),
+        match value {
             Value::List(list) if list.is_empty() => Ok(Fields { place, map: Map::new() }),
             Value::Map(map) => Fields::new(place, map, known),
             other => Err(self.wrong(index, "a table of named arguments", &other)),

@@ -40,7 +40,6 @@ pub(super) enum Command {
     kingtide run notes.luau -u 10 -d 30s\n  \
     kingtide run notes.rhai --rate 100/s -d 1m -e BASE_URL=http://127.0.0.1:8080\n  \
     kingtide run notes.luau --threshold 'http_req_duration: p(95) < 200ms' --summary-export out.json")]
-#[expect(clippy::struct_excessive_bools, reason = "flags are what they are")]
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) test: TestArgs,

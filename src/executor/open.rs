@@ -22,6 +22,9 @@ const QUEUE_MAX: usize = 1_000_000;
 /// After so many new VUs in a row the driver lets the others run.
 const NEW_IN_A_ROW: u32 = 16;
 
+/// A driver that is later than this lets the VUs run before it makes another one.
+const LATE: Duration = Duration::from_millis(1);
+
 /// After so many arrivals in a row the driver lets the VUs run.
 const ARRIVALS_IN_A_ROW: u32 = 256;
 
@@ -98,6 +101,14 @@ where
         bump(&tally.due, 1);
         if desk.give(start) {
             continue;
+        }
+        if clock::now() > began + due + LATE {
+            // The driver itself is behind: VUs may have become free while it did not look, and
+            // making more of them would only put it further behind.
+            tokio::task::yield_now().await;
+            if desk.give(start) {
+                continue;
+            }
         }
         if tally.vus.get() < vus_max
             && let Some(member) = make()

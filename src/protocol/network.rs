@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use futures_util::future::{FutureExt, Shared};
 use http::HeaderValue;
+use http::uri::PathAndQuery;
 use rand::rngs::SysRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::SplitMix64;
 use rustls::ClientConfig;
+use url::Url;
 
 use super::hosts::Hosts;
 use super::{ErrorKind, ProtocolError, tls};
@@ -44,6 +46,8 @@ pub struct Network {
     scratch: Scratch,
     /// `User-Agent`; none if the plan's is empty.
     pub(super) user_agent: Option<HeaderValue>,
+    /// What URLs put into heads, by their text: most scripts ask for few.
+    headings: RefCell<hashbrown::HashMap<Box<str>, Heading>>,
     pub(super) dial_timeout: Duration,
 }
 
@@ -55,6 +59,33 @@ enum Name {
     },
     /// Being looked up: all who ask meanwhile share the one look-up.
     Asked(Lookup),
+}
+
+/// Most URLs whose headings are remembered.
+const HEADINGS_MAX: usize = 1_024;
+
+/// What a URL puts into a request's head.
+#[derive(Debug, Clone)]
+pub(super) struct Heading {
+    /// The target in origin-form (RFC 9112, 3.2.1).
+    pub(super) target: PathAndQuery,
+    /// The header `host`.
+    pub(super) host: HeaderValue,
+}
+
+impl Heading {
+    fn of(url: &Url) -> Result<Self, ProtocolError> {
+        let bad = |why: String| ProtocolError::from(ErrorKind::InvalidUrl).with_detail(why);
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(bad(format!("neither http nor https: {url}")));
+        }
+        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        Ok(Self {
+            target: PathAndQuery::try_from(target).map_err(|error| bad(error.to_string()))?,
+            host: HeaderValue::try_from(host).map_err(|error| bad(error.to_string()))?,
+        })
+    }
 }
 
 impl std::fmt::Debug for Network {
@@ -101,8 +132,27 @@ impl Network {
             tls: OnceCell::new(),
             scratch: Rc::new(RefCell::new(Box::default())),
             user_agent,
+            headings: RefCell::default(),
             dial_timeout: DIAL_TIMEOUT,
         }))
+    }
+
+    /// Returns what a URL puts into a request's head, made now or not long ago.
+    ///
+    /// # Errors
+    ///
+    /// The URL is not one that HTTP can request.
+    pub(super) fn heading(&self, url: &Url) -> Result<Heading, ProtocolError> {
+        if let Some(heading) = self.headings.borrow().get(url.as_str()) {
+            return Ok(heading.clone());
+        }
+        let heading = Heading::of(url)?;
+        let mut headings = self.headings.borrow_mut();
+        if headings.len() >= HEADINGS_MAX {
+            headings.clear();
+        }
+        headings.insert(url.as_str().into(), heading.clone());
+        Ok(heading)
     }
 
     /// Returns the TLS configuration, built when first asked for: the trusted roots are files.

@@ -280,7 +280,7 @@ fn abort_ends_the_test_with_108() {
 fn errors_of_iterations_exit_with_109_if_asked() {
     let bench = Bench::new();
     let scripts = bench.both(
-        r#"function test.iteration() local x = nil; return x.y end"#,
+        r"function test.iteration() local x = nil; return x.y end",
         r#"fn iteration(data) { throw "no luck"; }"#,
     );
     for script in scripts {

@@ -41,7 +41,7 @@ pub(super) struct Answered {
     pub(super) url: String,
     pub(super) error_code: u16,
     status: u16,
-    status_text: String,
+    status_text: std::borrow::Cow<'static, str>,
     ok: bool,
     proto: &'static str,
     headers: Rc<FlatHeaders>,
@@ -95,7 +95,7 @@ impl Answered {
             url,
             error_code: protocol::ErrorKind::InvalidUrl.code(),
             status: 0,
-            status_text: String::new(),
+            status_text: "".into(),
             ok: false,
             proto: "",
             headers: Rc::default(),
@@ -192,7 +192,7 @@ impl Object for Answered {
             "timings" => self.timings(),
             "error" => self.error.as_deref().map(Value::from).into(),
             "error_code" => Value::Int(i64::from(self.error_code)),
-            "status_text" => self.status_text.as_str().into(),
+            "status_text" => self.status_text.as_ref().into(),
             "proto" => text(self.proto),
             "url" => self.url.as_str().into(),
             "cookies" => self.cookies(),
@@ -238,7 +238,9 @@ impl Object for Answered {
     }
 
     fn held_bytes(&self) -> usize {
-        self.body.len() + self.headers.held_bytes()
+        // What belongs to every answer counts too: a script that keeps none of them makes garbage
+        // of this size with each request.
+        size_of::<Self>() + 512 + self.url.len() + self.body.len() + self.headers.held_bytes()
     }
 
     fn describe(&self) -> String {

@@ -32,7 +32,8 @@ pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, Api
     let url = match address.parse(&vu.worker.urls) {
         Ok(url) => url,
         Err(message) => {
-            let answered = Answered::invalid_url(method, address.text, message);
+            let answered =
+                Answered::invalid_url(method, address.text.to_str().into_owned(), message);
             record_invalid(vu, tags, name.as_deref(), &answered);
             return thrown(throw, answered);
         }

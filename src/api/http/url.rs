@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use url::Url;
 
-use crate::api::{Answer, ApiError, Args, Method, Object, Value, VuContext};
+use crate::api::{Answer, ApiError, Args, Method, Object, Text, Value, VuContext};
 
 /// Where a request goes, as the author gave it.
 pub(super) struct Address {
     /// The URL's text.
-    pub(super) text: String,
+    pub(super) text: Text,
     /// The template that it was made of: `/users/{id}`.
     pub(super) name: Option<String>,
 }
@@ -20,12 +20,12 @@ impl Address {
     /// Reads a URL or what `http.url` made, relative to a session's base.
     pub(super) fn read(value: &Value, base: Option<&str>) -> Option<Self> {
         match value {
-            Value::Text(text) => Some(Self { text: joined(base, &text.to_str()), name: None }),
+            Value::Text(text) => Some(Self { text: joined(base, text), name: None }),
             Value::Object(object) => {
                 let template = object.as_any().downcast_ref::<Template>()?;
                 Some(Self {
-                    text: joined(base, &template.text),
-                    name: Some(joined(base, &template.name)),
+                    text: joined(base, &template.text.as_str().into()),
+                    name: Some(joined(base, &template.name.as_str().into()).to_str().into_owned()),
                 })
             }
             _ => None,
@@ -34,30 +34,31 @@ impl Address {
 
     /// Returns the URL, parsed now or not long ago.
     pub(super) fn parse(&self, recent: &RefCell<RecentUrls>) -> Result<Url, String> {
-        if let Some(url) = recent.borrow().0.get(self.text.as_str()) {
+        let text = self.text.to_str();
+        if let Some(url) = recent.borrow().0.get(&*text) {
             return Ok(url.clone());
         }
-        let url = self.parse_anew()?;
+        let url = parse(&text)?;
         let mut recent = recent.borrow_mut();
         if recent.0.len() >= RECENT_MAX {
             recent.0.clear();
         }
-        recent.0.insert(self.text.as_str().into(), url.clone());
+        recent.0.insert(text.as_ref().into(), url.clone());
         Ok(url)
     }
+}
 
-    fn parse_anew(&self) -> Result<Url, String> {
-        let url = Url::parse(&self.text).map_err(|error| match error {
-            url::ParseError::RelativeUrlWithoutBase => {
-                "invalid URL: it needs a scheme and a host, as in http://host/path".to_owned()
-            }
-            other => format!("invalid URL: {other}"),
-        })?;
-        match url.scheme() {
-            "http" | "https" if url.host_str().is_some_and(|host| !host.is_empty()) => Ok(url),
-            "http" | "https" => Err("invalid URL: it has no host".to_owned()),
-            other => Err(format!("invalid URL: the scheme {other} is not http or https")),
+fn parse(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => {
+            "invalid URL: it needs a scheme and a host, as in http://host/path".to_owned()
         }
+        other => format!("invalid URL: {other}"),
+    })?;
+    match url.scheme() {
+        "http" | "https" if url.host_str().is_some_and(|host| !host.is_empty()) => Ok(url),
+        "http" | "https" => Err("invalid URL: it has no host".to_owned()),
+        other => Err(format!("invalid URL: the scheme {other} is not http or https")),
     }
 }
 
@@ -70,13 +71,15 @@ const RECENT_MAX: usize = 1_024;
 pub struct RecentUrls(hashbrown::HashMap<Box<str>, Url>);
 
 /// Returns a URL relative to a session's base: absolute ones stay as they are.
-fn joined(base: Option<&str>, text: &str) -> String {
-    match base {
-        Some(base) if !text.contains("://") => {
+fn joined(base: Option<&str>, text: &Text) -> Text {
+    let Some(base) = base else { return text.clone() };
+    match &*text.to_str() {
+        relative if !relative.contains("://") => {
+            let text = relative;
             let slash = if text.is_empty() || text.starts_with(['/', '?']) { "" } else { "/" };
-            format!("{}{slash}{text}", base.trim_end_matches('/'))
+            format!("{}{slash}{text}", base.trim_end_matches('/')).into()
         }
-        _ => text.to_owned(),
+        _ => text.clone(),
     }
 }
 
@@ -184,9 +187,9 @@ mod tests {
 
     #[test]
     fn a_base_is_put_before_what_is_relative() {
-        assert_eq!(joined(Some("http://a/v1/"), "x"), "http://a/v1/x");
-        assert_eq!(joined(Some("http://a"), "/x?y"), "http://a/x?y");
-        assert_eq!(joined(Some("http://a"), "https://b/x"), "https://b/x");
-        assert_eq!(joined(None, "http://b"), "http://b");
+        assert_eq!(joined(Some("http://a/v1/"), &"x".into()), Text::from("http://a/v1/x"));
+        assert_eq!(joined(Some("http://a"), &"/x?y".into()), Text::from("http://a/x?y"));
+        assert_eq!(joined(Some("http://a"), &"https://b/x".into()), Text::from("https://b/x"));
+        assert_eq!(joined(None, &"http://b".into()), Text::from("http://b"));
     }
 }

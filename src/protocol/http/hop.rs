@@ -14,6 +14,7 @@ use url::Url;
 
 use super::Request;
 use crate::protocol::cookie::{self, CookieJar};
+use crate::protocol::network::{Heading, Network};
 use crate::protocol::{ErrorKind, ProtocolError};
 
 /// One request of a chain of redirects.
@@ -73,16 +74,17 @@ impl Hop {
     pub(super) fn prepare(
         &mut self,
         jar: Option<&RefCell<CookieJar>>,
-        user_agent: Option<&HeaderValue>,
+        network: &Network,
         close: bool,
     ) -> Result<PathAndQuery, ProtocolError> {
-        let target = self.target()?;
+        let Heading { target, host } = network.heading(&self.url)?;
+        let user_agent = network.user_agent.as_ref();
         let given = std::mem::take(&mut self.headers);
         let mut headers = HeaderMap::with_capacity(given.len() + 6);
         // `Host` goes first (RFC 9110, 7.2).
         let host = match given.get(HOST) {
             Some(own) => own.clone(),
-            None => host_header(&self.url)?,
+            None => host,
         };
         headers.insert(HOST, host);
         headers.extend(given);
@@ -113,15 +115,6 @@ impl Hop {
         self.method.is_idempotent()
     }
 
-    fn target(&self) -> Result<PathAndQuery, ProtocolError> {
-        let bad = |why: String| ProtocolError::from(ErrorKind::InvalidUrl).with_detail(why);
-        if !matches!(self.url.scheme(), "http" | "https") || !self.url.has_host() {
-            return Err(bad(format!("neither http nor https: {}", self.url)));
-        }
-        let text = &self.url[url::Position::BeforePath..url::Position::AfterQuery];
-        PathAndQuery::try_from(text).map_err(|error| bad(error.to_string()))
-    }
-
     /// Joins the author's cookies and those of the jar whose names the author does not give.
     fn cookies(
         &self,
@@ -149,12 +142,6 @@ impl Hop {
     }
 }
 
-fn host_header(url: &Url) -> Result<HeaderValue, ProtocolError> {
-    let text = &url[url::Position::BeforeHost..url::Position::AfterPort];
-    HeaderValue::try_from(text)
-        .map_err(|error| ProtocolError::from(ErrorKind::InvalidUrl).with_detail(error.to_string()))
-}
-
 fn percent_decoded(text: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     let mut decoded = Vec::with_capacity(text.len());
@@ -178,7 +165,10 @@ mod tests {
     use std::time::Duration;
 
     use super::super::ResponseKind;
+    use std::rc::Rc;
+
     use super::*;
+    use crate::plan::{Facts, HttpPlan, Options, resolve};
     use crate::protocol::CookieAttributes;
 
     fn hop(method: Method, url: &str, headers: &[(&'static str, &'static str)]) -> Hop {
@@ -196,9 +186,14 @@ mod tests {
         })
     }
 
+    fn network(user_agent: &str) -> Rc<Network> {
+        let plan = resolve(&Options::default(), &Facts::default()).expect("plan");
+        let plan = HttpPlan { user_agent: user_agent.to_owned(), ..plan.http };
+        Network::new(&plan).expect("network")
+    }
+
     fn prepared(mut hop: Hop) -> (Hop, String) {
-        let agent = HeaderValue::from_static("kt");
-        let target = hop.prepare(None, Some(&agent), false).expect("target");
+        let target = hop.prepare(None, &network("kt"), false).expect("target");
         (hop, target.to_string())
     }
 
@@ -241,7 +236,7 @@ mod tests {
             jar.borrow_mut().set(&url, name, value, &none).expect("cookie");
         }
         let mut hop = hop(Method::GET, url.as_str(), &[("cookie", "a=own; c=own")]);
-        hop.prepare(Some(&jar), None, true).expect("target");
+        hop.prepare(Some(&jar), &network(""), true).expect("target");
         assert_eq!(header(&hop, "cookie"), Some("a=own; c=own; b=jar"));
         assert_eq!(header(&hop, "connection"), Some("close"));
     }
@@ -249,7 +244,7 @@ mod tests {
     #[test]
     fn other_schemes_are_invalid_and_show_no_password() {
         let mut hop = hop(Method::GET, "ftp://user:secret@example.org/", &[]);
-        let error = hop.prepare(None, None, false).expect_err("ftp");
+        let error = hop.prepare(None, &network(""), false).expect_err("ftp");
         assert_eq!(error.kind, ErrorKind::InvalidUrl);
         assert!(!error.detail.expect("detail").contains("secret"));
     }

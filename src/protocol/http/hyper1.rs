@@ -1,5 +1,6 @@
 //! HTTP/1.1 on one connection, by hyper: but for the stream's traits, nothing else names it.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -47,7 +48,7 @@ pub(super) struct Connection {
 pub(super) struct Head {
     pub(super) proto: &'static str,
     pub(super) status: StatusCode,
-    pub(super) status_text: String,
+    pub(super) status_text: Cow<'static, str>,
     pub(super) headers: HeaderMap,
 }
 
@@ -140,8 +141,8 @@ impl Drop for Connection {
 impl From<http::response::Parts> for Head {
     fn from(parts: http::response::Parts) -> Self {
         let status_text = match parts.extensions.get::<hyper::ext::ReasonPhrase>() {
-            Some(reason) => String::from_utf8_lossy(reason.as_bytes()).into_owned(),
-            None => parts.status.canonical_reason().unwrap_or_default().to_owned(),
+            Some(reason) => Cow::Owned(String::from_utf8_lossy(reason.as_bytes()).into_owned()),
+            None => Cow::Borrowed(parts.status.canonical_reason().unwrap_or_default()),
         };
         Self {
             proto: if parts.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },

@@ -1,5 +1,6 @@
 //! One VU's HTTP client: what is asked, and what came of it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -76,7 +77,7 @@ pub struct Response {
     /// The last hop.
     pub exchange: Exchange,
     /// `OK`; empty without an answer.
-    pub status_text: String,
+    pub status_text: Cow<'static, str>,
     /// The answer's headers, multi-valued ones kept apart.
     pub headers: HeaderMap,
     /// Decoded; empty if discarded.
