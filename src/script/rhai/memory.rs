@@ -5,10 +5,8 @@
 //! a nanosecond, and a call ends when its steps have added more than its VU may hold.
 #![expect(unsafe_code, reason = "a global allocator can only be wrapped by one")]
 
-use std::alloc::{GlobalAlloc, Layout};
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-
-use mimalloc::MiMalloc;
 
 thread_local! {
     /// Bytes that this thread allocated and did not free; below 0 if it frees those of others.
@@ -18,10 +16,9 @@ thread_local! {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// An allocator with a count per thread.
+/// The system's allocator with a count per thread.
 ///
-/// mimalloc, because a request allocates some thirty times and its futures and read buffers are
-/// beyond the sizes that glibc keeps at hand: a tenth less CPU per request.
+/// mimalloc took 6 % off the CPU of a request, and added 15 KiB to each of 10,000 VUs.
 struct Counting;
 
 /// Returns how many bytes more this thread has allocated than freed.
@@ -43,26 +40,26 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         add(layout.size());
         // SAFETY: the caller keeps the contract of `alloc`, which is the same.
-        unsafe { MiMalloc.alloc(layout) }
+        unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         add(layout.size());
         // SAFETY: as above.
-        unsafe { MiMalloc.alloc_zeroed(layout) }
+        unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         remove(layout.size());
         // SAFETY: the block came from the same allocator, as all blocks do here.
-        unsafe { MiMalloc.dealloc(block, layout) }
+        unsafe { System.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         remove(layout.size());
         add(size);
         // SAFETY: as above; the caller keeps the contract about `size`.
-        unsafe { MiMalloc.realloc(block, layout, size) }
+        unsafe { System.realloc(block, layout, size) }
     }
 }
 
