@@ -174,8 +174,7 @@ impl Answered {
         let mut request = Map::new();
         request.push("method", self.method.as_str());
         request.push("url", self.url.as_str());
-        request
-            .push("headers", Value::object(Headers(Rc::new(FlatHeaders::new(&self.sent.headers)))));
+        request.push("headers", Value::object(Headers(Rc::clone(&self.sent_headers))));
         request.push("body", Value::Text(Text::from_bytes(self.sent_body.clone())));
         Value::Map(request)
     }
