@@ -80,7 +80,7 @@ done
 export PATH=$PATH:/usr/sbin
 if need nginx nginx-light 'the tests against nginx'; then
     # Where nginx can be had, its tests may not pass by leaving themselves out.
-    export KINGTIDE_TEST_NGINX=required
+    export TEST_NGINX=required
 fi
 need shellcheck shellcheck 'the check of the shell scripts' || true
 cargo --version

@@ -1,7 +1,7 @@
 //! The same scenarios in both languages against a real nginx, whose access log must agree with what
 //! is reported.
 //!
-//! Where nginx is not installed the tests say so and pass, unless `KINGTIDE_TEST_NGINX` is
+//! Where nginx is not installed the tests say so and pass, unless `TEST_NGINX` is
 //! `required`.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
@@ -43,7 +43,7 @@ fn program() -> Option<PathBuf> {
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     let found = folders.map(|folder| folder.join("nginx")).find(|file| file.is_file());
     if found.is_none() {
-        let required = std::env::var("KINGTIDE_TEST_NGINX").is_ok_and(|value| value == "required");
+        let required = std::env::var("TEST_NGINX").is_ok_and(|value| value == "required");
         assert!(!required, "nginx is required, but is neither on PATH nor in /usr/sbin");
         #[expect(clippy::print_stderr, reason = "a test that tests nothing must say so")]
         {
