@@ -18,7 +18,7 @@ use crate::api::{
 use crate::script::ScriptErrorKind;
 
 /// Bytes held by objects of a state that are worth a collection: the collector does not see them.
-const HELD_WORTH_COLLECTING: usize = 16 << 20;
+const HELD_WORTH_COLLECTING: usize = 1 << 20;
 
 /// The prelude's makers.
 pub(super) struct Makers {
