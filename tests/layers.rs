@@ -73,7 +73,6 @@ const LINES_MAX: usize = 500;
 /// Files that are longer, and why.
 const LONG_FILES: &[(&str, &str)] = &[
     ("src/api/json_path.rs", "half of it is the table of cases that the paths must answer"),
-    ("src/run/controller.rs", "the order of a run's phases is read in one place"),
     ("src/script/rhai/explain.rs", "the table of the engine's errors and their remedies"),
 ];
 
