@@ -45,7 +45,7 @@ pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, Api
         params.headers.insert(CONTENT_TYPE, value);
     }
     let jar = params.jar.take().map_or_else(|| Rc::clone(&vu.cookies), |jar| Rc::clone(&jar.0));
-    let uses_jar = add_cookies(&mut params, &jar.borrow(), &url);
+    add_cookies(&mut params, &jar.borrow(), &url);
     let request = Request {
         method,
         url,
@@ -56,8 +56,7 @@ pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, Api
         response: if kind == Kind::None { ResponseKind::Discard } else { ResponseKind::Keep },
     };
     let observe = |exchange: &Exchange| record(vu, tags, name.as_deref(), &expected, exchange);
-    let jar = uses_jar.then_some(&*jar);
-    let response = vu.http.send(request, jar, vu.interrupt.stopped(), observe).await;
+    let response = vu.http.send(request, Some(&*jar), vu.interrupt.stopped(), observe).await;
     if plan.debug != HttpDebug::Off {
         debug(vu, &response, plan.debug);
     }
@@ -69,23 +68,24 @@ pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, Api
     thrown(throw, Answered::new(response, kind, expected))
 }
 
-/// Puts the call's own cookies into its headers; returns whether the client adds the jar's.
-fn add_cookies(params: &mut Params, jar: &protocol::CookieJar, url: &url::Url) -> bool {
+/// Puts the call's own cookies into its headers. The client adds those of the jar whose names are not
+/// among them; so a cookie that does not replace the jar's of its name brings that along.
+fn add_cookies(params: &mut Params, jar: &protocol::CookieJar, url: &url::Url) {
     if params.cookies.is_empty() {
-        return true;
+        return;
     }
-    let mut pairs = if jar.is_empty() { Vec::new() } else { jar.cookies_for(url) };
+    let kept = if jar.is_empty() { Vec::new() } else { jar.cookies_for(url) };
+    let mut pairs: Vec<String> = Vec::new();
     for (name, value, replace) in std::mem::take(&mut params.cookies) {
-        if replace {
-            pairs.retain(|(known, _)| *known != name);
+        if !replace {
+            let same = kept.iter().filter(|(known, _)| *known == name);
+            pairs.extend(same.map(|(name, value)| format!("{name}={value}")));
         }
-        pairs.push((name, value));
+        pairs.push(format!("{name}={value}"));
     }
-    let text: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    if let Ok(value) = HeaderValue::from_str(&text.join("; ")) {
+    if let Ok(value) = HeaderValue::from_str(&pairs.join("; ")) {
         params.headers.insert(COOKIE, value);
     }
-    false
 }
 
 /// Raises a failed request as an error if the author asked for it.
