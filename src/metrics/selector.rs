@@ -91,8 +91,10 @@ impl Selector {
     fn build(name: &str, metric: MetricId, tags: Vec<(String, Pattern)>) -> Self {
         let mut text = name.to_owned();
         if !tags.is_empty() {
-            let tags: Vec<_> =
-                tags.iter().map(|(key, value)| format!("{key}:{}", quoted(&value.text))).collect();
+            let tags: Vec<_> = tags
+                .iter()
+                .map(|(key, value)| format!("{}:{}", quoted(key), quoted(&value.text)))
+                .collect();
             text = format!("{name}{{{}}}", tags.join(","));
         }
         Self { metric, text, tags, window: None }

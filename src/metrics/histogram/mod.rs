@@ -209,6 +209,10 @@ impl Histogram {
     /// The rank is ⌈p · count / 100⌉ with `p` one float lower, as in HdrHistogram's Java original:
     /// otherwise 99.9 % of 1000 samples would round up to rank 1000.
     pub fn percentile(&self, p: f64) -> u64 {
+        if p <= 0.0 {
+            // The least sample is known exactly; its bucket may reach above it.
+            return self.min();
+        }
         let rank = (p.clamp(0.0, 100.0).next_down() * self.count as f64 / 100.0).ceil() as u64;
         highest_of(self.index_at(rank.max(1))).clamp(self.min(), self.max)
     }
@@ -273,6 +277,12 @@ mod tests {
     fn samples() -> impl Strategy<Value = Vec<u64>> {
         let value = prop_oneof![Just(0), 0..3000u64, 0..5_000_000u64, 0..3_700_000_000u64];
         vec(value, 1..600)
+    }
+
+    #[test]
+    fn the_lowest_percentile_is_the_least_sample_where_buckets_are_wider_than_one() {
+        let ours = histogram(Range::Number, &[2442, 2460]);
+        assert_eq!(ours.percentile(0.0), 2442);
     }
 
     proptest! {
