@@ -1,19 +1,15 @@
 //! A VU without a run around it, for unit tests of modules.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
-
-use indexmap::IndexMap;
 
 use super::{
     Answer, ApiError, Args, Function, Method, Module, Object, Phase, Run, Value, VuContext,
     WorkerContext,
 };
 use crate::metrics::{Registry, Shard};
-use crate::plan::{HttpDebug, HttpPlan, Isolation, Plan, ScriptLimits};
+use crate::plan::{Facts, Options, Plan, ScriptLimits, resolve};
 use crate::protocol::Network;
 
 /// Returns a VU of a test with this seed, in an iteration.
@@ -37,46 +33,10 @@ pub(super) fn vu(seed: u64) -> Rc<VuContext> {
 }
 
 fn plan(seed: u64) -> Plan {
-    Plan {
-        scenarios: Vec::new(),
-        thresholds: Vec::new(),
-        tags: BTreeMap::new(),
-        env: BTreeMap::new(),
-        http: HttpPlan {
-            user_agent: String::new(),
-            max_redirects: 10,
-            timeout: Duration::from_mins(1),
-            insecure_skip_tls_verify: false,
-            hosts: IndexMap::new(),
-            no_connection_reuse: false,
-            no_vu_connection_reuse: false,
-            no_cookies_reset: false,
-            discard_response_bodies: false,
-            throw: false,
-            debug: HttpDebug::Off,
-            batch: (20, 6),
-            body_bytes_max: 1 << 20,
-            connections_max: 16,
-        },
-        setup_timeout: Duration::from_mins(1),
-        teardown_timeout: Duration::from_mins(1),
-        setup: false,
-        teardown: false,
-        seed,
-        workers: 1,
-        min_iteration_duration: Duration::ZERO,
-        trend_stats: Vec::new(),
-        limits: ScriptLimits {
-            memory_bytes: 64 << 20,
-            time: Duration::from_secs(1),
-            slice: Duration::from_millis(10),
-            call_depth: 200,
-            string_bytes: 1 << 20,
-            table_entries: 1 << 20,
-        },
-        series_max: 1000,
-        isolation: Isolation::Shared,
-    }
+    let plan = resolve(&Options::default(), &Facts::default()).expect("nothing is set");
+    // A limit that tests can reach without a wait.
+    let limits = ScriptLimits { string_bytes: 1 << 20, ..plan.limits };
+    Plan { seed, limits, ..plan }
 }
 
 /// Calls a function of a module that does not wait.

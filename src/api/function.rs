@@ -101,12 +101,17 @@ pub trait Object: std::any::Any {
     }
 
     /// Calls a method of [`Object::methods`].
+    ///
+    /// # Errors
+    /// If the call is wrong; by default always, since there are no methods.
     fn call(
         self: Rc<Self>,
-        vu: &Rc<VuContext>,
+        _vu: &Rc<VuContext>,
         method: &'static Method,
-        args: Args,
-    ) -> Result<Answer, ApiError>;
+        _args: Args,
+    ) -> Result<Answer, ApiError> {
+        Err(ApiError::usage(format!("{} has no method `{}`", self.type_name(), method.name)))
+    }
 
     /// Returns what iterating over it yields, if it can be iterated: names and values.
     fn entries(&self, _vu: &Rc<VuContext>) -> Option<Vec<(String, Value)>> {

@@ -4,10 +4,9 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::args::unknown;
 use super::{
-    Answer, ApiError, Args, Constant, ErrorKind, Event, Function, LogLevel, Map, Method, Module,
-    Object, Phase, Run, Stop, Value, VuContext, Wait,
+    ApiError, Args, Constant, ErrorKind, Event, Function, LogLevel, Map, Module, Object, Phase,
+    Run, Stop, Value, VuContext, Wait,
 };
 use crate::clock;
 use crate::metrics::builtin;
@@ -204,15 +203,6 @@ macro_rules! facts {
 
             fn fields(&self) -> &'static [&'static str] {
                 Self::FIELDS
-            }
-
-            fn call(
-                self: Rc<Self>,
-                _: &Rc<VuContext>,
-                method: &'static Method,
-                _: Args,
-            ) -> Result<Answer, ApiError> {
-                Err(ApiError::usage(unknown($name, "method", method.name, &[])))
             }
 
             fn entries(&self, vu: &Rc<VuContext>) -> Option<Vec<(String, Value)>> {

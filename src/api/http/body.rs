@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use rand::RngExt as _;
 
-use crate::api::{Answer, ApiError, Args, Map, Method, Object, Value, VuContext};
+use crate::api::{ApiError, Args, Map, Object, Value, VuContext};
 
 /// A request's body, encoded.
 #[derive(Default)]
@@ -160,15 +160,6 @@ impl Object for File {
 
     fn fields(&self) -> &'static [&'static str] {
         &["name", "type", "data"]
-    }
-
-    fn call(
-        self: Rc<Self>,
-        _: &Rc<VuContext>,
-        _: &'static Method,
-        _: Args,
-    ) -> Result<Answer, ApiError> {
-        Ok(Answer::Now(Value::Nil))
     }
 
     fn held_bytes(&self) -> usize {

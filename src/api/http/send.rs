@@ -45,7 +45,7 @@ pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, Api
         params.headers.insert(CONTENT_TYPE, value);
     }
     let jar = params.jar.take().map_or_else(|| Rc::clone(&vu.cookies), |jar| Rc::clone(&jar.0));
-    add_cookies(&mut params, &jar.borrow(), &url);
+    add_cookies(&mut params, &jar.borrow(), &url)?;
     let request = Request {
         method,
         url,
@@ -70,9 +70,13 @@ pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, Api
 
 /// Puts the call's own cookies into its headers. The client adds those of the jar whose names are not
 /// among them; so a cookie that does not replace the jar's of its name brings that along.
-fn add_cookies(params: &mut Params, jar: &protocol::CookieJar, url: &url::Url) {
+fn add_cookies(
+    params: &mut Params,
+    jar: &protocol::CookieJar,
+    url: &url::Url,
+) -> Result<(), ApiError> {
     if params.cookies.is_empty() {
-        return;
+        return Ok(());
     }
     let kept = if jar.is_empty() { Vec::new() } else { jar.cookies_for(url) };
     let mut pairs: Vec<String> = Vec::new();
@@ -83,9 +87,11 @@ fn add_cookies(params: &mut Params, jar: &protocol::CookieJar, url: &url::Url) {
         }
         pairs.push(format!("{name}={value}"));
     }
-    if let Ok(value) = HeaderValue::from_str(&pairs.join("; ")) {
-        params.headers.insert(COOKIE, value);
-    }
+    let value = HeaderValue::from_str(&pairs.join("; ")).map_err(|_| {
+        ApiError::usage("params: `cookies` have a character that headers cannot hold")
+    })?;
+    params.headers.insert(COOKIE, value);
+    Ok(())
 }
 
 /// Raises a failed request as an error if the author asked for it.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use url::Url;
 
-use crate::api::{Answer, ApiError, Args, Method, Object, Text, Value, VuContext};
+use crate::api::{ApiError, Args, Object, Text, Value, VuContext};
 
 /// Where a request goes, as the author gave it.
 pub(super) struct Address {
@@ -153,15 +153,6 @@ impl Object for Template {
 
     fn fields(&self) -> &'static [&'static str] {
         &["url", "name"]
-    }
-
-    fn call(
-        self: Rc<Self>,
-        _: &Rc<VuContext>,
-        _: &'static Method,
-        _: Args,
-    ) -> Result<Answer, ApiError> {
-        Ok(Answer::Now(Value::Nil))
     }
 
     fn describe(&self) -> String {
