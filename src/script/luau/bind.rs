@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use mlua::{Function, Lua, Table};
 
-use super::convert;
-use super::kit::{Kit, Waiting, interned};
+use super::kit::{Kit, interned};
+use super::raw::{self, Target, What};
 use crate::api::{Module, Run};
 
 /// Binds every module's functions and constants.
@@ -36,29 +36,25 @@ fn call_name(module: &Module, function: &str) -> &'static str {
 fn bind_module(lua: &Lua, kit: &Rc<Kit>, module: &'static Module) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     for function in module.functions {
-        let call = call_name(module, function.name);
         let (place, name) = place(lua, &table, function.name)?;
-        let address = place.to_pointer() as usize;
-        match function.run {
-            Run::Now(run) => {
-                let native = kit.native(lua, run, call, function.params, address)?;
-                // Hidden parts stay as they are: what is made of them raises their problems.
-                let function = if name.starts_with('_') {
-                    native
-                } else {
-                    kit.makers().now.call::<Function>(native)?
-                };
-                place.raw_set(name, function)?;
-            }
-            Run::Wait(_) => {
-                place.raw_set(name, kit.waiting(Waiting::Function(function, call, address))?)?;
-            }
-            Run::Script => {}
-        }
+        // Hidden parts tell their problems: what is made of them raises them.
+        let (what, tells) = match function.run {
+            Run::Now(run) => (What::Now(run), name.starts_with('_')),
+            Run::Wait(run) => (What::Wait(run), false),
+            Run::Script => continue,
+        };
+        let target = Target {
+            what,
+            name: call_name(module, function.name),
+            params: function.params,
+            module: place.to_pointer() as usize,
+            tells,
+        };
+        place.raw_set(name, kit.function(lua, target)?)?;
     }
     for constant in module.constants {
         let (place, name) = place(lua, &table, constant.name)?;
-        place.raw_set(name, convert::to_lua(lua, kit, (constant.value)(), true)?)?;
+        place.raw_set(name, raw::to_lua(lua, kit, &(constant.value)(), true)?)?;
     }
     Ok(table)
 }

@@ -2,11 +2,13 @@
 
 use std::rc::Rc;
 
+use mlua::Lua;
+
 use super::chunks::{Chunks, PRELUDE};
 use super::column;
-use super::convert::from_lua;
 use super::kit::Kit;
 use super::meter::Raised;
+use super::raw::from_lua;
 use super::slot::{Frame, Slot};
 use crate::api::{ErrorKind, Stop, Value};
 use crate::script::{Location, ScriptError, ScriptErrorKind};
@@ -36,12 +38,12 @@ pub(super) fn plain(error: &mlua::Error) -> String {
 }
 
 /// Returns whatever was raised as text, without calling the script's code.
-pub(super) fn describe(kit: &Kit, value: &mlua::Value) -> String {
+pub(super) fn describe(lua: &Lua, kit: &Kit, value: &mlua::Value) -> String {
     match value {
         mlua::Value::String(text) => text.to_string_lossy(),
         mlua::Value::Error(error) => plain(error),
         mlua::Value::Nil => "nil".to_owned(),
-        other => match from_lua(kit, other) {
+        other => match from_lua(lua, kit, other) {
             Ok(Value::Object(object)) => object.describe(),
             Ok(value) => value.to_json().to_string(),
             Err(_) => format!("a {}", other.type_name()),
@@ -91,8 +93,8 @@ pub(super) fn tripped(kit: &Kit, slot: &Slot) -> Option<ScriptError> {
 }
 
 /// Returns the error that a call ended with.
-pub(super) fn raised(kit: &Kit, slot: &Slot, value: &mlua::Value) -> ScriptError {
-    let text = describe(kit, value);
+pub(super) fn raised(lua: &Lua, kit: &Kit, slot: &Slot, value: &mlua::Value) -> ScriptError {
+    let text = describe(lua, kit, value);
     let mut trace = slot.trace_of(&text);
     let mut rest = text.as_str();
     let mut spot = None;

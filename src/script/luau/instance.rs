@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use mlua::{Function, MultiValue, Table, Thread};
+use mlua::{Lua, Table, Thread};
 
-use super::kit::Begun;
+use super::kit::Kit;
+use super::raw::{self, Entry, Kept, Turn};
 use super::slot::Slot;
-use super::state::{MEMORY, State};
-use super::turn::{Turn, answered, ended, refused, resume};
-use super::{Instance, convert, failure, memory};
-use crate::api::{ApiError, ErrorKind, Phase, Value};
+use super::state::{Entered, MEMORY, State};
+use super::{Instance, failure, memory};
+use crate::api::{ApiError, ErrorKind, Phase, Value, Wait};
 use crate::script::{Argument, ScriptError, ScriptErrorKind};
 use crate::{clock, units};
 
@@ -31,8 +31,8 @@ pub(super) struct Body {
     pub(super) thread: Thread,
     test: Table,
     /// The functions that it offers.
-    pub(super) functions: BTreeMap<String, Function>,
-    data: mlua::Value,
+    pub(super) functions: BTreeMap<String, Kept>,
+    data: Option<Rc<Kept>>,
 }
 
 impl Drop for Instance {
@@ -55,7 +55,7 @@ impl Instance {
     pub fn options(&mut self) -> Result<Value, ScriptError> {
         let body = self.body()?;
         let options: mlua::Value = body.test.raw_get("options").unwrap_or(mlua::Value::Nil);
-        convert::from_lua(&self.state.kit, &options).map_err(|error| {
+        raw::from_lua(&self.state.lua, &self.state.kit, &options).map_err(|error| {
             failure::bare(ScriptErrorKind::Load, format!("test.options: {}", error.message))
         })
     }
@@ -70,7 +70,7 @@ impl Instance {
         })?;
         self.data = Some(Rc::clone(data));
         if let Some(body) = &mut self.body {
-            body.data = value;
+            body.data = Some(value);
         }
         Ok(())
     }
@@ -81,29 +81,31 @@ impl Instance {
     /// If the script fails, hits a limit, or is stopped.
     pub async fn call(&mut self, function: &str, argument: Argument) -> Result<Value, ScriptError> {
         let answer_wanted = !matches!(argument, Argument::Data);
-        let result = self.run(function, argument).await;
-        match result {
-            Ok(value) if answer_wanted => {
-                convert::from_lua(&self.state.kit, &value).map_err(|error| {
+        let ended = self.run(function, argument).await;
+        let Self { body, state, .. } = self;
+        let result = match (ended, body) {
+            (Ok(()), Some(body)) if answer_wanted => {
+                raw::result(&state.kit, &body.thread).map_err(|error| {
                     let message = format!("{function}() must return data: {}", error.message);
                     failure::bare(ScriptErrorKind::Uncaught(error.kind), message)
                 })
             }
-            Ok(_) => Ok(Value::Nil),
-            Err(error) => {
+            (Ok(()), _) => Ok(Value::Nil),
+            (Err(error), _) => {
                 if error.kind == MEMORY {
                     self.start_anew();
                 }
-                Err(failure::name_entry(error, function))
+                return Err(failure::name_entry(error, function));
             }
+        };
+        if let Some(body) = &self.body {
+            raw::clear(&body.thread);
         }
+        result
     }
 
-    async fn run(
-        &mut self,
-        function: &str,
-        argument: Argument,
-    ) -> Result<mlua::Value, ScriptError> {
+    /// Runs a function to its end; what it returned lies on its coroutine's stack.
+    async fn run(&mut self, function: &str, argument: Argument) -> Result<(), ScriptError> {
         self.body()?;
         let Self { body, state, vu, .. } = self;
         let body = body.as_ref().expect("it was made just now");
@@ -111,48 +113,47 @@ impl Instance {
             return Err(unknown_function(&body.functions, function));
         };
         let memory = |error: mlua::Error| failure::bare(MEMORY, failure::plain(&error));
-        let argument = match argument {
-            Argument::None => mlua::Value::Nil,
-            Argument::Data => body.data.clone(),
+        let own = match &argument {
             Argument::Value(value) => {
-                convert::to_lua(&state.lua, &state.kit, value, false).map_err(memory)?
+                let value = raw::to_lua(&state.lua, &state.kit, value, false).map_err(memory)?;
+                Some(Kept::new(&state.lua, value).map_err(memory)?)
             }
+            Argument::None | Argument::Data => None,
+        };
+        let argument = match argument {
+            Argument::Data => body.data.as_deref(),
+            _ => own.as_ref(),
         };
         let slot = &body.slot;
         slot.begin();
         if let Some(stop) = vu.interrupt.why() {
             return Err(failure::stopped(stop));
         }
-        body.thread.reset(state.kit.makers().run.clone()).map_err(memory)?;
-        let mut turn = resume(state, body, (entry, argument));
+        let entry = Entry { run: &state.kit.makers().run, function: entry, argument };
+        let mut turn = within(state, body, || raw::begin(&state.lua, &body.thread, &entry))?;
         loop {
             if let Some(stop) = vu.interrupt.why() {
                 return Err(failure::stopped(stop));
             }
-            turn = match turn {
-                Turn::Waits(call) => {
-                    let (answer, waited) = answer(state, slot, call).await;
+            match turn {
+                Turn::Waits => {
+                    let Some(wait) = slot.wait.take() else { return Err(given_up()) };
+                    let (answer, waited) = answer(slot, wait).await;
+                    slot.answer.replace(Some(answer));
                     if waited {
                         slot.spent.set(Duration::ZERO);
                     } else {
                         // What is answered at once, over and over, must not keep others waiting.
                         tokio::task::yield_now().await;
                     }
-                    if let Some(stop) = vu.interrupt.why() {
-                        return Err(failure::stopped(stop));
-                    }
-                    answered(state, body, answer)
                 }
-                Turn::Sliced | Turn::Yielded => {
-                    let sliced = matches!(turn, Turn::Sliced);
-                    tokio::task::yield_now().await;
-                    if let Some(stop) = vu.interrupt.why() {
-                        return Err(failure::stopped(stop));
-                    }
-                    if sliced { resume(state, body, ()) } else { refused(state, body) }
-                }
-                other => return ended(state, body, other),
-            };
+                Turn::Yielded | Turn::Strayed => tokio::task::yield_now().await,
+                _ => return ended(state, body, turn),
+            }
+            if let Some(stop) = vu.interrupt.why() {
+                return Err(failure::stopped(stop));
+            }
+            turn = go_on(state, body, turn)?;
         }
     }
 
@@ -164,10 +165,9 @@ impl Instance {
             self.vu.phase.set(phase);
             let mut body = body?;
             if let Some(data) = &self.data {
-                body.data = self
-                    .state
-                    .data(data)
-                    .map_err(|error| failure::bare(MEMORY, failure::plain(&error)))?;
+                let kept = self.state.data(data);
+                body.data =
+                    Some(kept.map_err(|error| failure::bare(MEMORY, failure::plain(&error)))?);
             }
             self.body = Some(body);
         }
@@ -194,31 +194,9 @@ impl Instance {
         let made = self.make();
         memory::charge(&state.lua, 0);
         let (mut body, entry) = made.map_err(wrong)?;
-        body.slot.begin();
-        let began = clock::now();
-        let mut turn = resume(state, &body, (entry,));
-        let value = loop {
-            if began.elapsed() > state.kit.chunks.limits.time * LOADING {
-                return Err(failure::bare(
-                    ScriptErrorKind::Uncaught(ErrorKind::Time),
-                    format!("{} takes too long to load", state.kit.chunks.entry),
-                ));
-            }
-            turn = match turn {
-                Turn::Sliced => resume(state, &body, ()),
-                Turn::Waits(call) => {
-                    // What is wrong with the call itself is said first.
-                    let answer = match state.kit.begin(&body.slot, call) {
-                        Ok(Begun::Now(value)) => Ok(value),
-                        Ok(Begun::Wait(_)) => Err(ApiError::usage(NO_WAIT)),
-                        Err(error) => Err(error),
-                    };
-                    answered(state, &body, answer)
-                }
-                Turn::Yielded => refused(state, &body),
-                other => break ended(state, &body, other)?,
-            };
-        };
+        self.run_top_level(&body, &entry)?;
+        let value = raw::take_top(&state.lua, &body.thread).map_err(wrong)?;
+        raw::clear(&body.thread);
         let mlua::Value::Table(test) = value else {
             let mut error = failure::bare(
                 ScriptErrorKind::Load,
@@ -232,40 +210,63 @@ impl Instance {
                 pair.map_err(wrong)?
                 && name != "options"
             {
-                body.functions.insert(name.to_string_lossy(), function);
+                let kept = Kept::new(&state.lua, function).map_err(wrong)?;
+                body.functions.insert(name.to_string_lossy(), kept);
             }
         }
         body.test = test;
         Ok(body)
     }
 
+    /// Runs the script's top level to its end.
+    fn run_top_level(&self, body: &Body, entry: &Kept) -> Result<(), ScriptError> {
+        let state = &*self.state;
+        let slot = &body.slot;
+        slot.begin();
+        let began = clock::now();
+        let entry = Entry { run: &state.kit.makers().run, function: entry, argument: None };
+        let mut turn = within(state, body, || raw::begin(&state.lua, &body.thread, &entry))?;
+        loop {
+            if began.elapsed() > state.kit.chunks.limits.time * LOADING {
+                return Err(failure::bare(
+                    ScriptErrorKind::Uncaught(ErrorKind::Time),
+                    format!("{} takes too long to load", state.kit.chunks.entry),
+                ));
+            }
+            match turn {
+                Turn::Waits => {
+                    slot.wait.replace(None);
+                    slot.answer.replace(Some(Err(ApiError::usage(NO_WAIT))));
+                }
+                Turn::Yielded | Turn::Strayed => {}
+                _ => return ended(state, body, turn),
+            }
+            turn = go_on(state, body, turn)?;
+        }
+    }
+
     /// Makes a VU's globals, coroutine and entry function.
-    fn make(&self) -> mlua::Result<(Body, Function)> {
+    fn make(&self) -> mlua::Result<(Body, Kept)> {
         let State { lua, kit, .. } = &*self.state;
         let globals = self.state.globals()?;
         let entry = kit.instantiate(lua, &kit.chunks.entry, self.category, globals.clone())?;
         let limit = kit.chunks.limits.memory_bytes;
         let slot = Slot::new(Rc::clone(&self.vu), self.category, globals.clone(), limit);
-        let thread = lua.create_thread(kit.makers().run.clone())?;
+        let thread = lua.create_thread(kit.makers().runner.clone())?;
         slot.thread.set(thread.state() as usize);
         let body = Body {
             slot: Rc::new(slot),
             thread,
             test: globals,
             functions: BTreeMap::new(),
-            data: mlua::Value::Nil,
+            data: None,
         };
-        Ok((body, entry))
+        Ok((body, Kept::new(lua, entry)?))
     }
 }
 
-/// Carries out a call that may wait; returns its answer and whether it did.
-async fn answer(state: &State, slot: &Slot, call: MultiValue) -> (Result<Value, ApiError>, bool) {
-    let mut wait = match state.kit.begin(slot, call) {
-        Ok(Begun::Wait(wait)) => wait,
-        Ok(Begun::Now(value)) => return (Ok(value), false),
-        Err(error) => return (Err(error), false),
-    };
+/// Waits for a call; returns its answer and whether it took any time.
+async fn answer(slot: &Slot, mut wait: Wait) -> (Result<Value, ApiError>, bool) {
     let waited = Cell::new(false);
     let stopped = async {
         waited.set(true);
@@ -280,7 +281,81 @@ async fn answer(state: &State, slot: &Slot, call: MultiValue) -> (Result<Value, 
     (answer, waited.get())
 }
 
-fn unknown_function(functions: &BTreeMap<String, Function>, name: &str) -> ScriptError {
+/// Goes on with a coroutine that came back with `turn`.
+fn go_on(state: &State, body: &Body, turn: Turn) -> Result<Turn, ScriptError> {
+    let State { lua, .. } = state;
+    let stray = matches!(turn, Turn::Strayed)
+        || matches!(turn, Turn::Yielded) && !body.slot.sliced.get();
+    if !stray {
+        return within(state, body, || raw::go_on(lua, &body.thread));
+    }
+    let message = "only coroutines that the script made itself may yield";
+    let mut refused = Ok(Turn::Failed);
+    let turn = within(state, body, || {
+        refused = raw::refuse(lua, &body.thread, message);
+        *refused.as_ref().unwrap_or(&Turn::Failed)
+    });
+    refused.map_err(|error| failure::bare(MEMORY, failure::plain(&error)))?;
+    turn
+}
+
+/// Runs a turn of a VU's coroutine within its limits.
+fn within(
+    state: &State,
+    body: &Body,
+    turn: impl FnOnce() -> Turn,
+) -> Result<Turn, ScriptError> {
+    let State { lua, kit, .. } = state;
+    let slot = &body.slot;
+    let failed = |error: &mlua::Error| {
+        let value = mlua::Value::Error(Box::new(error.clone()));
+        failure::raised(lua, kit, slot, &value)
+    };
+    kit.collect_held(lua).map_err(|error| failed(&error))?;
+    if Kit::bytes_of(lua, slot) > slot.watermark.get()
+        && kit.collect_for(lua, slot).map_err(|error| failed(&error))?
+    {
+        return Err(failed(&mlua::Error::MemoryError(kit.memory_message())));
+    }
+    let entered = Entered::new(state, slot);
+    let turn = turn();
+    drop(entered);
+    kit.resume_panic();
+    Ok(turn)
+}
+
+/// Returns what a coroutine that came back for good came to; what it returned stays on its stack.
+fn ended(state: &State, body: &Body, turn: Turn) -> Result<(), ScriptError> {
+    let State { lua, kit, .. } = state;
+    let slot = &body.slot;
+    if let Some(error) = failure::tripped(kit, slot) {
+        return Err(error);
+    }
+    let error = match turn {
+        Turn::Ended(false) | Turn::Failed => raised(lua, body),
+        Turn::OutOfMemory => mlua::Value::Error(Box::new(mlua::Error::MemoryError(
+            "not enough memory".to_owned(),
+        ))),
+        Turn::Ended(true) | Turn::Waits | Turn::Yielded | Turn::Strayed => return Ok(()),
+    };
+    Err(failure::raised(lua, kit, slot, &error))
+}
+
+/// Returns what a coroutine failed with.
+fn raised(lua: &Lua, body: &Body) -> mlua::Value {
+    match raw::take_top(lua, &body.thread) {
+        Ok(value) => value,
+        Err(error) => mlua::Value::Error(Box::new(error)),
+    }
+}
+
+/// Returns the error of a coroutine that waits for nothing.
+fn given_up() -> ScriptError {
+    let message = "the script waits for a call that was given up";
+    failure::bare(ScriptErrorKind::Uncaught(ErrorKind::Script), message.to_owned())
+}
+
+fn unknown_function(functions: &BTreeMap<String, Kept>, name: &str) -> ScriptError {
     let known: Vec<&str> = functions.keys().map(String::as_str).collect();
     let message = match units::nearest(name, known.iter().copied()) {
         Some(near) => format!("the script has no function `{name}`, did you mean `{near}`?"),

@@ -1,48 +1,32 @@
 //! What the native functions of one Lua state share: the VU that runs, bound methods, loaded chunks.
 
+use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use mlua::{Function, Lua, MultiValue, Table};
+use mlua::{Function, Lua, Table};
 
 use super::chunks::Chunks;
-use super::convert::{from_lua, to_lua};
 use super::memory;
 use super::meter::Raised;
-use super::object::Handle;
-use super::slot::{Slot, frames};
-use crate::api::{
-    Answer, ApiError, Args, Function as ApiFunction, Method, Object, Run, Value, VuContext, Wait,
-};
-use crate::script::ScriptErrorKind;
+use super::raw::{self, Kept, Target, What};
+use super::slot::Slot;
+use crate::api::Object;
 
 /// Bytes held by objects of a state that are worth a collection: the collector does not see them.
 const HELD_WORTH_COLLECTING: usize = 1 << 20;
 
 /// The prelude's makers.
 pub(super) struct Makers {
-    /// Wraps a native function that answers at once.
-    pub(super) now: Function,
-    /// Makes a function that waits.
-    pub(super) wait: Function,
     /// Runs in a VU's coroutine.
-    pub(super) run: Function,
-    /// Makes an iterator of a method `next`.
-    pub(super) iterator: Function,
+    pub(super) run: Kept,
+    /// The same, to make coroutines with.
+    pub(super) runner: Function,
     /// Makes names that are not in a table errors.
     pub(super) strict: Function,
     /// Makes functions with callbacks, by module.
     pub(super) scripted: Table,
-}
-
-/// What a yielded number means.
-#[derive(Clone, Copy)]
-pub(super) enum Waiting {
-    /// A module's function: its name in messages, and the address of the module's table.
-    Function(&'static ApiFunction, &'static str, usize),
-    /// An object's method, with its name in messages.
-    Method(&'static Method, &'static str),
 }
 
 /// What the native functions of one Lua state share.
@@ -51,6 +35,8 @@ pub(super) struct Kit {
     pub(super) chunks: Rc<Chunks>,
     /// The metatable of arrays.
     pub(super) list_mark: Table,
+    /// The same, as the state keeps it.
+    pub(super) list_mark_kept: Cell<i32>,
     /// Set when the prelude has run.
     pub(super) makers: OnceCell<Makers>,
     /// The native modules' tables, in the order of the chunks' modules.
@@ -61,10 +47,11 @@ pub(super) struct Kit {
     pub(super) held: Rc<Cell<usize>>,
     collect_at: Cell<usize>,
     running: RefCell<Option<Rc<Slot>>>,
-    waits: RefCell<Vec<Waiting>>,
-    /// By the object's type and the method's name: tables of methods may share addresses.
-    methods: RefCell<BTreeMap<(&'static str, &'static str), Function>>,
-    iterators: RefCell<BTreeMap<usize, Function>>,
+    /// What bound functions refer to.
+    targets: RefCell<Vec<Rc<Target>>>,
+    /// By the object's type: tables of methods may share addresses.
+    methods: RefCell<Vec<(&'static str, Rc<Target>)>>,
+    panic: Cell<Option<Box<dyn Any + Send>>>,
     loaded: RefCell<BTreeMap<Rc<str>, Function>>,
 }
 
@@ -74,15 +61,16 @@ impl Kit {
         Rc::new(Self {
             chunks,
             list_mark,
+            list_mark_kept: Cell::new(0),
             makers: OnceCell::new(),
             modules: RefCell::default(),
             strict: RefCell::default(),
             held: Rc::default(),
             collect_at: Cell::new(HELD_WORTH_COLLECTING),
             running: RefCell::default(),
-            waits: RefCell::default(),
+            targets: RefCell::default(),
             methods: RefCell::default(),
-            iterators: RefCell::default(),
+            panic: Cell::default(),
             loaded: RefCell::default(),
         })
     }
@@ -105,11 +93,6 @@ impl Kit {
     /// Returns the prelude's makers.
     pub(super) fn makers(&self) -> &Makers {
         self.makers.get().expect("the prelude runs before anything is bound")
-    }
-
-    /// Returns whether a table is marked as an array.
-    pub(super) fn is_list(&self, table: &Table) -> bool {
-        table.has_metatable() && table.metatable().is_some_and(|mark| mark == self.list_mark)
     }
 
     /// Returns the bytes that a VU uses in the state: its category's and its objects'.
@@ -142,166 +125,49 @@ impl Kit {
         format!("not enough memory: the script's limit is {limit} bytes per VU")
     }
 
-    /// Returns an error to be raised in the script from where no prelude raises it, with its place.
-    pub(super) fn raise(&self, lua: &Lua, slot: &Slot, error: &ApiError) -> mlua::Error {
-        slot.note(&error.message, ScriptErrorKind::Uncaught(error.kind));
-        if slot.vu.interrupt.why().is_some() {
-            memory::hurry();
-        }
-        match frames(lua, &self.chunks).first() {
-            Some(frame) => {
-                Raised::error(format!("{}:{}: {}", frame.chunk, frame.line, error.message))
-            }
-            None => Raised::error(error.message.clone()),
-        }
+    /// Keeps a target and makes a function of it.
+    pub(super) fn function(&self, lua: &Lua, target: Target) -> mlua::Result<Function> {
+        let target = Rc::new(target);
+        self.targets.borrow_mut().push(Rc::clone(&target));
+        raw::function(lua, self, &target)
     }
 
-    /// Converts a result for the prelude's wrappers: a problem or nil, and a value.
-    pub(super) fn answer(
-        &self,
-        lua: &Lua,
-        slot: &Slot,
-        result: Result<Value, ApiError>,
-    ) -> mlua::Result<(mlua::Value, mlua::Value)> {
-        if slot.vu.interrupt.why().is_some() {
-            memory::hurry();
-        }
-        match result {
-            Ok(value) => Ok((mlua::Value::Nil, to_lua(lua, self, value, false)?)),
-            Err(error) => {
-                slot.note(&error.message, ScriptErrorKind::Uncaught(error.kind));
-                let problem = mlua::Value::String(lua.create_string(&error.message)?);
-                Ok((problem, mlua::Value::Nil))
-            }
-        }
+    /// Returns whether an object has a method.
+    pub(super) fn has_method(&self, object: &Rc<dyn Object>, name: &str) -> bool {
+        object.methods().iter().any(|method| method.name == name)
     }
 
-    /// Converts a call's arguments. `module` is the address of the function's module: called with
-    /// `:` it comes as the first argument.
-    fn args(
-        &self,
-        call: &'static str,
-        params: &'static [&'static str],
-        values: &MultiValue,
-        module: usize,
-    ) -> Result<Args, ApiError> {
-        if let Some(mlua::Value::Table(first)) = values.front()
-            && first.to_pointer() as usize == module
-        {
-            return Err(ApiError::usage(format!("{call}: call it with `.`, not `:`: {call}(...)")));
+    /// Returns an object's method, if it has such a method.
+    pub(super) fn method(&self, object: &Rc<dyn Object>, name: &str) -> Option<Rc<Target>> {
+        let kind = object.type_name();
+        let known = self.methods.borrow();
+        let is_it = |(of, target): &&(&str, Rc<Target>)| *of == kind && target.short_name() == name;
+        if let Some((_, target)) = known.iter().find(is_it) {
+            return Some(Rc::clone(target));
         }
-        let mut converted = Vec::with_capacity(values.len());
-        for (index, value) in values.iter().enumerate() {
-            converted.push(from_lua(self, value).map_err(|error| {
-                let name = params.get(index).map_or("...", |name| name.trim_end_matches('?'));
-                let message = format!("{call}: argument {} ({name}): {}", index + 1, error.message);
-                ApiError { message, ..error }
-            })?);
-        }
-        Ok(Args::new(call, params, converted))
+        drop(known);
+        let method = object.methods().iter().find(|method| method.name == name)?;
+        let target = Rc::new(Target {
+            what: What::Method(method),
+            name: interned(&format!("{kind}:{}", method.name)),
+            params: method.params,
+            module: 0,
+            tells: false,
+        });
+        self.methods.borrow_mut().push((kind, Rc::clone(&target)));
+        Some(target)
     }
 
-    /// Returns a native function that runs at once, to be wrapped by the prelude.
-    pub(super) fn native(
-        self: &Rc<Self>,
-        lua: &Lua,
-        run: fn(&Rc<VuContext>, Args) -> Result<Value, ApiError>,
-        call: &'static str,
-        params: &'static [&'static str],
-        module: usize,
-    ) -> mlua::Result<Function> {
-        let kit = Rc::clone(self);
-        lua.create_function(move |lua, values: MultiValue| {
-            let slot = kit.slot()?;
-            let result = kit.args(call, params, &values, module).and_then(|a| run(&slot.vu, a));
-            kit.answer(lua, &slot, result)
-        })
+    /// Keeps a panic of ours that happened inside of a call from a script.
+    pub(super) fn panicked(&self, panic: Box<dyn Any + Send>) {
+        self.panic.replace(Some(panic));
     }
 
-    /// Returns a function that waits.
-    pub(super) fn waiting(&self, what: Waiting) -> mlua::Result<Function> {
-        let name = match what {
-            Waiting::Function(_, name, _) | Waiting::Method(_, name) => name,
-        };
-        let id = self.waits.borrow().len();
-        self.waits.borrow_mut().push(what);
-        self.makers().wait.call((id, name))
-    }
-
-    /// Begins what a coroutine yielded: `id`, then the call's arguments.
-    pub(super) fn begin(&self, slot: &Slot, mut yielded: MultiValue) -> Result<Begun, ApiError> {
-        let id = yielded.pop_front().and_then(|id| id.as_usize());
-        let waiting = id.and_then(|id| self.waits.borrow().get(id).copied());
-        match waiting {
-            Some(Waiting::Function(function, call, module)) => {
-                let args = self.args(call, function.params, &yielded, module)?;
-                match function.run {
-                    Run::Wait(run) => run(&slot.vu, args).map(Begun::Wait),
-                    _ => Err(ApiError::usage(format!("{call} does not wait"))),
-                }
-            }
-            Some(Waiting::Method(method, call)) => {
-                let object = receiver(&mut yielded, call)?;
-                let args = self.args(call, method.params, &yielded, 0)?;
-                Ok(match object.call(&slot.vu, method, args)? {
-                    Answer::Now(value) => Begun::Now(value),
-                    Answer::Wait(wait) => Begun::Wait(wait),
-                })
-            }
-            None => Err(ApiError::usage("only coroutines of the script may yield")),
+    /// Goes on with a panic that a call from a script kept.
+    pub(super) fn resume_panic(&self) {
+        if let Some(panic) = self.panic.take() {
+            std::panic::resume_unwind(panic);
         }
-    }
-
-    /// Returns an object's method as a function, if it has such a method.
-    pub(super) fn method(
-        self: &Rc<Self>,
-        lua: &Lua,
-        object: &Rc<dyn Object>,
-        name: &str,
-    ) -> mlua::Result<Option<Function>> {
-        let Some(method) = object.methods().iter().find(|method| method.name == name) else {
-            return Ok(None);
-        };
-        let key = (object.type_name(), method.name);
-        if let Some(function) = self.methods.borrow().get(&key) {
-            return Ok(Some(function.clone()));
-        }
-        let call = interned(&format!("{}:{}", object.type_name(), method.name));
-        let function = if method.waits {
-            self.waiting(Waiting::Method(method, call))?
-        } else {
-            let kit = Rc::clone(self);
-            let native = lua.create_function(move |lua, mut values: MultiValue| {
-                let slot = kit.slot()?;
-                let result = receiver(&mut values, call).and_then(|object| {
-                    let args = kit.args(call, method.params, &values, 0)?;
-                    match object.call(&slot.vu, method, args)? {
-                        Answer::Now(value) => Ok(value),
-                        Answer::Wait(_) => Err(ApiError::usage(format!("{call} may not wait"))),
-                    }
-                });
-                kit.answer(lua, &slot, result)
-            })?;
-            self.makers().now.call::<Function>(native)?
-        };
-        self.methods.borrow_mut().insert(key, function.clone());
-        Ok(Some(function))
-    }
-
-    /// Returns a function that calls an object's method `next`, if it has one.
-    pub(super) fn iterator(
-        self: &Rc<Self>,
-        lua: &Lua,
-        object: &Rc<dyn Object>,
-    ) -> mlua::Result<Option<Function>> {
-        let Some(next) = self.method(lua, object, "next")? else { return Ok(None) };
-        let key = next.to_pointer() as usize;
-        if let Some(function) = self.iterators.borrow().get(&key) {
-            return Ok(Some(function.clone()));
-        }
-        let function: Function = self.makers().iterator.call(next)?;
-        self.iterators.borrow_mut().insert(key, function.clone());
-        Ok(Some(function))
     }
 
     /// Returns a chunk's function with the globals of a VU. Its code is shared by the state.
@@ -332,23 +198,6 @@ impl Kit {
         own.set_environment(globals)?;
         Ok(own)
     }
-}
-
-/// What a waiting call has begun.
-pub(super) enum Begun {
-    /// It was answered at once.
-    Now(Value),
-    /// It waits.
-    Wait(Wait),
-}
-
-/// Takes the object that a method was called on.
-fn receiver(values: &mut MultiValue, call: &'static str) -> Result<Rc<dyn Object>, ApiError> {
-    let object = values.pop_front().and_then(|value| {
-        let object = value.as_userdata()?.borrow::<Handle>().ok()?.object();
-        (object.type_name() == call.split(':').next().unwrap_or_default()).then_some(object)
-    });
-    object.ok_or_else(|| ApiError::usage(format!("{call}: call it with `:`, as in {call}(...)")))
 }
 
 /// Returns a name that lives as long as the program. There are as many as functions and methods.

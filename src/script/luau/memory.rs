@@ -21,7 +21,7 @@ thread_local! {
 
 /// Returns the address of the coroutine that runs, or of the state itself outside of all.
 #[expect(clippy::redundant_closure_for_method_calls, reason = "the type has no public name")]
-fn state(lua: &Lua) -> *mut ffi::lua_State {
+pub(super) fn state(lua: &Lua) -> *mut ffi::lua_State {
     lua.exec_raw_lua(|raw| raw.state())
 }
 

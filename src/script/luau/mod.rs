@@ -17,17 +17,15 @@ use crate::plan::Isolation;
 mod bind;
 mod chunks;
 mod column;
-mod convert;
 mod failure;
 mod instance;
 mod kit;
 mod memory;
 mod meter;
 mod natives;
-mod object;
+mod raw;
 mod slot;
 mod state;
-mod turn;
 
 #[cfg(test)]
 mod tests;

@@ -8,22 +8,22 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 use super::chunks::{Found, PRELUDE, compile};
 use super::kit::{Kit, Makers};
-use super::state::tag;
-use super::{convert, failure, meter, slot};
-use crate::api::{ApiError, LogLevel, Value};
+use super::raw::{self, Kept, Target, What};
+use super::{failure, meter, slot};
+use crate::api::{ApiError, Args, LogLevel, Value, VuContext};
 use crate::script::ScriptErrorKind;
 use crate::units;
 
 /// Runs the prelude: it replaces library functions and returns the makers of bound ones.
 pub(super) fn run_prelude(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
     let native = lua.create_table()?;
-    native.raw_set("tag", tag())?;
+    native.raw_set("tag", raw::tag())?;
     native.raw_set("null", mlua::Value::NULL)?;
     let own = Rc::clone(kit);
     let trap = lua.create_function(move |lua, error: mlua::Value| {
         if let Some(slot) = own.running() {
             let frames = slot::frames(lua, &own.chunks);
-            slot.keep_trace(failure::describe(&own, &error), frames);
+            slot.keep_trace(failure::describe(lua, &own, &error), frames);
         }
         Ok(error)
     })?;
@@ -43,11 +43,10 @@ pub(super) fn run_prelude(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
         .set_mode(mlua::chunk::ChunkMode::Binary)
         .set_name(format!("={PRELUDE}"))
         .call(native)?;
+    let runner: mlua::Function = makers.raw_get("run")?;
     let makers = Makers {
-        now: makers.raw_get("now")?,
-        wait: makers.raw_get("wait")?,
-        run: makers.raw_get("run")?,
-        iterator: makers.raw_get("iterator")?,
+        run: Kept::new(lua, &runner)?,
+        runner,
         strict: makers.raw_get("strict")?,
         scripted: makers.raw_get("scripted")?,
     };
@@ -68,20 +67,11 @@ fn add_small_parts(lua: &Lua, kit: &Rc<Kit>, native: &Table) -> mlua::Result<()>
     let memory =
         lua.create_function(move |lua, ()| Ok(Kit::bytes_of(lua, &*own.slot()?) as f64 / 1024.0))?;
     native.raw_set("memory", memory)?;
-    let own = Rc::clone(kit);
-    let random = lua.create_function(move |lua, (low, high): (Option<f64>, Option<f64>)| {
-        let slot = own.slot()?;
-        let bits = slot.vu.random.borrow_mut().next_u64();
-        own.answer(lua, &slot, random(bits, low, high).map(Value::Number))
-    })?;
-    native.raw_set("random", random)?;
-    let own = Rc::clone(kit);
-    let seed = lua.create_function(move |lua, seed: f64| {
-        let slot = own.slot()?;
-        *slot.vu.random.borrow_mut() = Xoshiro256PlusPlus::seed_from_u64(seed.to_bits());
-        own.answer(lua, &slot, Ok(Value::Nil))
-    })?;
-    native.raw_set("randomseed", seed)?;
+    let random = [("random", "math.random", RANDOM, random as Native), ("randomseed", "math.randomseed", SEED, seed)];
+    for (key, name, params, run) in random {
+        let target = Target { what: What::Now(run), name, params, module: 0, tells: false };
+        native.raw_set(key, kit.function(lua, target)?)?;
+    }
     native.raw_set("entries", kit.chunks.limits.table_entries)?;
     let find = lua.create_function(|_, (text, part, from): (LuaString, LuaString, f64)| {
         let (text, part) = (text.as_bytes(), part.as_bytes());
@@ -100,10 +90,8 @@ fn add_small_parts(lua: &Lua, kit: &Rc<Kit>, native: &Table) -> mlua::Result<()>
     })?;
     native.raw_set("mark", mark)?;
     let own = Rc::clone(kit);
-    let is_list = lua.create_function(move |_, table: Table| {
-        let listed =
-            matches!(convert::from_lua(&own, &mlua::Value::Table(table)), Ok(Value::List(_)));
-        Ok(listed)
+    let is_list = lua.create_function(move |lua, table: Table| {
+        Ok(raw::is_list(lua, &own, &table))
     })?;
     native.raw_set("is_list", is_list)?;
     let own = Rc::clone(kit);
@@ -141,10 +129,17 @@ fn position(text: &[u8], part: &[u8]) -> Option<usize> {
     None
 }
 
+type Native = fn(&Rc<VuContext>, Args) -> Result<Value, ApiError>;
+
+const RANDOM: &[&str] = &["low?", "high?"];
+const SEED: &[&str] = &["seed"];
+
 /// `math.random` from the VU's own numbers, so that runs repeat and VUs do not see each other.
-fn random(bits: u64, low: Option<f64>, high: Option<f64>) -> Result<f64, ApiError> {
+fn random(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
+    let (low, high) = (args.optional_number(0)?, args.optional_number(1)?);
+    let bits = vu.random.borrow_mut().next_u64();
     let (low, high) = match (low, high) {
-        (None, _) => return Ok((bits >> 11) as f64 / (1_u64 << 53) as f64),
+        (None, _) => return Ok(Value::Number((bits >> 11) as f64 / (1_u64 << 53) as f64)),
         (Some(high), None) => (1.0, high.floor()),
         (Some(low), Some(high)) => (low.floor(), high.floor()),
     };
@@ -152,7 +147,14 @@ fn random(bits: u64, low: Option<f64>, high: Option<f64>) -> Result<f64, ApiErro
         return Err(ApiError::usage(format!("math.random: there is no number in {low}..{high}")));
     }
     let span = (high - low) as u64 + 1;
-    Ok(low + ((u128::from(bits) * u128::from(span)) >> 64) as f64)
+    Ok(Value::Number(low + ((u128::from(bits) * u128::from(span)) >> 64) as f64))
+}
+
+/// `math.randomseed` for the VU's own numbers.
+fn seed(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
+    let seed = args.number(0)?;
+    *vu.random.borrow_mut() = Xoshiro256PlusPlus::seed_from_u64(seed.to_bits());
+    Ok(Value::Nil)
 }
 
 fn missing(place: &str, known: &[String], key: &str) -> String {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mlua::{Lua, Table};
 
 use super::chunks::Chunks;
-use crate::api::{ErrorKind, VuContext};
+use crate::api::{ApiError, ErrorKind, Value, VuContext, Wait};
 use crate::clock::Instant;
 use crate::script::ScriptErrorKind;
 
@@ -31,6 +31,10 @@ pub(super) struct Slot {
     pub(super) globals: Table,
     /// The coroutine that its calls run in, by address.
     pub(super) thread: Cell<usize>,
+    /// What its coroutine waits for.
+    pub(super) wait: RefCell<Option<Wait>>,
+    /// What its call came to, on the way into the coroutine.
+    pub(super) answer: RefCell<Option<Result<Value, ApiError>>>,
     /// Bytes that its objects hold natively.
     pub(super) held: Rc<Cell<usize>>,
     /// Bytes at which the state is collected for it.
@@ -81,6 +85,8 @@ impl Slot {
             category,
             globals,
             thread: Cell::new(0),
+            wait: RefCell::default(),
+            answer: RefCell::default(),
             held: Rc::default(),
             watermark: Cell::new(limit / 2),
             modules: RefCell::default(),
@@ -96,6 +102,8 @@ impl Slot {
     /// Forgets what belonged to the last call.
     pub(super) fn begin(&self) {
         self.spent.set(Duration::ZERO);
+        self.wait.replace(None);
+        self.answer.replace(None);
         if self.trip.borrow().is_some() {
             self.trip.replace(None);
         }

@@ -3,26 +3,19 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use mlua::{LightUserData, Lua, LuaOptions, MultiValue, StdLib, Table};
+use mlua::{Lua, LuaOptions, StdLib, Table};
 
 use super::chunks::Chunks;
 use super::kit::Kit;
 use super::slot::Slot;
-use super::{bind, convert, memory, meter, natives, object};
+use super::raw::{self, Kept};
+use super::{bind, memory, meter, natives};
 use crate::api::{ErrorKind, Value};
 use crate::script::ScriptErrorKind;
-
-/// Marks what the prelude yields to the worker. Scripts cannot make such a value.
-static TAG: u8 = 0;
 
 /// Globals that scripts do not get; each VU has a `_G` of its own.
 const REMOVED: [&str; 7] =
     ["_G", "loadstring", "getfenv", "setfenv", "newproxy", "gcinfo", "_VERSION"];
-
-/// Returns what marks yields to the worker.
-pub(super) fn tag() -> mlua::Value {
-    mlua::Value::LightUserData(LightUserData(std::ptr::from_ref(&TAG).cast_mut().cast()))
-}
 
 /// A Lua state with places for VUs.
 pub(super) struct State {
@@ -31,7 +24,7 @@ pub(super) struct State {
     /// The metatable of all VUs' globals.
     globals_mark: Table,
     /// What `setup` returned, frozen, with the value that it was made of.
-    data: RefCell<Option<(Rc<Value>, mlua::Value)>>,
+    data: RefCell<Option<(Rc<Value>, Rc<Kept>)>>,
     /// Memory categories that no VU has.
     free: RefCell<Vec<u8>>,
     /// The state.
@@ -58,7 +51,10 @@ impl State {
         for name in REMOVED {
             base.raw_set(name, mlua::Value::Nil)?;
         }
-        object::register(&lua, &kit)?;
+        // It stays as long as the state.
+        let mark = std::mem::ManuallyDrop::new(Kept::new(&lua, &kit.list_mark)?);
+        kit.list_mark_kept.set(mark.id());
+        raw::define_objects(&lua, &kit)?;
         natives::run_prelude(&lua, &kit)?;
         bind::bind_modules(&lua, &kit)?;
         lua.sandbox(true)?;
@@ -100,15 +96,16 @@ impl State {
     }
 
     /// Returns what `setup` returned, frozen; converted once for all VUs of the state.
-    pub(super) fn data(&self, data: &Rc<Value>) -> mlua::Result<mlua::Value> {
-        if let Some((known, value)) = &*self.data.borrow()
+    pub(super) fn data(&self, data: &Rc<Value>) -> mlua::Result<Rc<Kept>> {
+        if let Some((known, kept)) = &*self.data.borrow()
             && Rc::ptr_eq(known, data)
         {
-            return Ok(value.clone());
+            return Ok(Rc::clone(kept));
         }
-        let value = convert::to_lua(&self.lua, &self.kit, Value::clone(data), true)?;
-        self.data.replace(Some((Rc::clone(data), value.clone())));
-        Ok(value)
+        let value = raw::to_lua(&self.lua, &self.kit, data, true)?;
+        let kept = Rc::new(Kept::new(&self.lua, value)?);
+        self.data.replace(Some((Rc::clone(data), Rc::clone(&kept))));
+        Ok(kept)
     }
 }
 
@@ -146,13 +143,4 @@ impl Drop for Entered<'_> {
         memory::charge(lua, 0);
         kit.set_running(None);
     }
-}
-
-/// Returns what a coroutine yielded without its tag, if it is for the worker.
-pub(super) fn untag(mut yielded: MultiValue) -> Result<MultiValue, MultiValue> {
-    if yielded.front() == Some(&tag()) {
-        yielded.pop_front();
-        return Ok(yielded);
-    }
-    Err(yielded)
 }
