@@ -30,7 +30,7 @@ pub(super) const MODULE: Module = Module {
         Function {
             name: "_record_check",
             params: &["name", "passed", "tags?"],
-            run: Run::Now(record_check),
+            run: Run::Now(told_check),
         },
         Function { name: "_enter_group", params: &["name"], run: Run::Now(enter_group) },
         Function { name: "_leave_group", params: &["outer"], run: Run::Now(leave_group) },
@@ -138,16 +138,30 @@ fn log_error(vu: &Rc<VuContext>, args: Args) -> Result<Value, ApiError> {
     Ok(log(vu, LogLevel::Error, args))
 }
 
-fn record_check(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
+fn told_check(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     let name = args.text(0)?;
     let passed = args.take(1).is_truthy();
     let extra = args.tags(2)?;
-    not_while_loading(vu, "nothing can be checked")?;
-    let base = vu.tag_set_with(&extra);
-    let mut shard = vu.worker.shard.borrow_mut();
-    let tags = shard.tag_set(base, &[("check", &name.to_str())]);
-    shard.add(builtin::CHECKS, tags, f64::from(u8::from(passed)));
+    record_check(vu, &name.to_str(), passed, &extra)?;
     Ok(Value::Bool(passed))
+}
+
+/// Records what a check's predicate said, for the languages' own `kt.check`.
+///
+/// # Errors
+/// While the script loads.
+pub fn record_check(
+    vu: &VuContext,
+    name: &str,
+    passed: bool,
+    extra: &[(String, String)],
+) -> Result<(), ApiError> {
+    not_while_loading(vu, "nothing can be checked")?;
+    let base = vu.tag_set_with(extra);
+    let mut shard = vu.worker.shard.borrow_mut();
+    let tags = shard.tag_set(base, &[("check", name)]);
+    shard.add(builtin::CHECKS, tags, f64::from(u8::from(passed)));
+    Ok(())
 }
 
 fn enter_group(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {

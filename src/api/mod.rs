@@ -13,6 +13,7 @@ pub use self::context::{
 pub use self::error::{ApiError, ErrorKind};
 pub use self::function::{Answer, Constant, Function, Method, Module, Object, Run, Wait};
 pub use self::http::{Expected, RecentUrls};
+pub use self::kingtide::record_check;
 pub use self::value::{Map, Text, Value};
 
 mod args;

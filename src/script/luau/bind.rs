@@ -41,6 +41,10 @@ fn bind_module(lua: &Lua, kit: &Rc<Kit>, module: &'static Module) -> mlua::Resul
         let (what, tells) = match function.run {
             Run::Now(run) => (What::Now(run), name.starts_with('_')),
             Run::Wait(run) => (What::Wait(run), false),
+            Run::Script if call_name(module, name) == "kt.check" => {
+                place.raw_set(name, raw::check_function(lua, kit)?)?;
+                continue;
+            }
             Run::Script => continue,
         };
         let target = Target {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use mlua::{Lua, Table, Thread};
+use mlua::{Table, Thread};
 
 use super::kit::Kit;
-use super::raw::{self, Entry, Kept, Turn};
+use super::raw::{self, Kept, Turn};
 use super::slot::Slot;
 use super::state::{Entered, MEMORY, State};
 use super::{Instance, failure, memory};
@@ -129,8 +129,8 @@ impl Instance {
         if let Some(stop) = vu.interrupt.why() {
             return Err(failure::stopped(stop));
         }
-        let entry = Entry { run: &state.kit.makers().run, function: entry, argument };
-        let mut turn = within(state, body, || raw::begin(&state.lua, &body.thread, &entry))?;
+        let mut turn =
+            within(state, body, || raw::begin(&state.lua, &body.thread, entry, argument))?;
         loop {
             if let Some(stop) = vu.interrupt.why() {
                 return Err(failure::stopped(stop));
@@ -224,8 +224,7 @@ impl Instance {
         let slot = &body.slot;
         slot.begin();
         let began = clock::now();
-        let entry = Entry { run: &state.kit.makers().run, function: entry, argument: None };
-        let mut turn = within(state, body, || raw::begin(&state.lua, &body.thread, &entry))?;
+        let mut turn = within(state, body, || raw::begin(&state.lua, &body.thread, entry, None))?;
         loop {
             if began.elapsed() > state.kit.chunks.limits.time * LOADING {
                 return Err(failure::bare(
@@ -252,7 +251,7 @@ impl Instance {
         let entry = kit.instantiate(lua, &kit.chunks.entry, self.category, globals.clone())?;
         let limit = kit.chunks.limits.memory_bytes;
         let slot = Slot::new(Rc::clone(&self.vu), self.category, globals.clone(), limit);
-        let thread = lua.create_thread(kit.makers().runner.clone())?;
+        let thread = lua.create_thread(entry.clone())?;
         slot.thread.set(thread.state() as usize);
         let body = Body {
             slot: Rc::new(slot),
@@ -332,21 +331,25 @@ fn ended(state: &State, body: &Body, turn: Turn) -> Result<(), ScriptError> {
         return Err(error);
     }
     let error = match turn {
-        Turn::Ended(false) | Turn::Failed => raised(lua, body),
+        Turn::Failed => raised(state, body),
         Turn::OutOfMemory => mlua::Value::Error(Box::new(mlua::Error::MemoryError(
             "not enough memory".to_owned(),
         ))),
-        Turn::Ended(true) | Turn::Waits | Turn::Yielded | Turn::Strayed => return Ok(()),
+        Turn::Ended | Turn::Waits | Turn::Yielded | Turn::Strayed => return Ok(()),
     };
     Err(failure::raised(lua, kit, slot, &error))
 }
 
-/// Returns what a coroutine failed with.
-fn raised(lua: &Lua, body: &Body) -> mlua::Value {
-    match raw::take_top(lua, &body.thread) {
+/// Returns what a coroutine failed with, and keeps where.
+fn raised(state: &State, body: &Body) -> mlua::Value {
+    let State { lua, kit, .. } = state;
+    let frames = raw::frames(kit, &body.thread);
+    let error = match raw::take_top(lua, &body.thread) {
         Ok(value) => value,
         Err(error) => mlua::Value::Error(Box::new(error)),
-    }
+    };
+    body.slot.keep_trace(failure::describe(lua, kit, &error), frames);
+    error
 }
 
 /// Returns the error of a coroutine that waits for nothing.

@@ -19,10 +19,8 @@ const HELD_WORTH_COLLECTING: usize = 1 << 20;
 
 /// The prelude's makers.
 pub(super) struct Makers {
-    /// Runs in a VU's coroutine.
-    pub(super) run: Kept,
-    /// The same, to make coroutines with.
-    pub(super) runner: Function,
+    /// Keeps the place of an error that is being raised.
+    pub(super) trap: Kept,
     /// Makes names that are not in a table errors.
     pub(super) strict: Function,
     /// Makes functions with callbacks, by module.

@@ -27,7 +27,7 @@ pub(super) fn run_prelude(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
         }
         Ok(error)
     })?;
-    native.raw_set("trap", trap)?;
+    native.raw_set("trap", &trap)?;
     let plain = lua.create_function(|lua, error: mlua::Value| match &error {
         mlua::Value::Error(inner) => {
             Ok(mlua::Value::String(lua.create_string(failure::plain(inner))?))
@@ -43,10 +43,8 @@ pub(super) fn run_prelude(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
         .set_mode(mlua::chunk::ChunkMode::Binary)
         .set_name(format!("={PRELUDE}"))
         .call(native)?;
-    let runner: mlua::Function = makers.raw_get("run")?;
     let makers = Makers {
-        run: Kept::new(lua, &runner)?,
-        runner,
+        trap: Kept::new(lua, &trap)?,
         strict: makers.raw_get("strict")?,
         scripted: makers.raw_get("scripted")?,
     };

@@ -152,26 +152,27 @@ impl Slot {
 
 /// Returns the author's frames of the coroutine that runs, innermost first.
 pub(super) fn frames(lua: &Lua, chunks: &Chunks) -> Vec<Frame> {
-    let mut frames = Vec::new();
-    for level in 0..LEVELS {
-        let frame = lua.inspect_stack(level, |debug| {
-            let source = debug.source();
-            let chunk = source.source.as_deref().and_then(|name| name.strip_prefix('='));
-            let chunk = chunk.filter(|name| chunks.is_author(name))?.to_owned();
+    frames_by(chunks, |level| {
+        lua.inspect_stack(level, |debug| {
+            let source = debug.source().source.map(std::borrow::Cow::into_owned);
             let line = debug.current_line().unwrap_or(0) as u32;
-            let function = debug.names().name.map(std::borrow::Cow::into_owned).unwrap_or_default();
-            Some(Frame { chunk, line, function })
-        });
-        match frame {
-            None => break,
-            Some(Some(frame)) => frames.push(frame),
-            Some(None) => {}
-        }
-        if frames.len() == FRAMES {
-            break;
-        }
-    }
-    frames
+            let function = debug.names().name.map(std::borrow::Cow::into_owned);
+            (source.unwrap_or_default(), line, function.unwrap_or_default())
+        })
+    })
+}
+
+/// Returns the author's frames among calls: source with its mark, line and function by level.
+pub(super) fn frames_by(
+    chunks: &Chunks,
+    call_at: impl Fn(usize) -> Option<(String, u32, String)>,
+) -> Vec<Frame> {
+    let calls = (0..LEVELS).map_while(call_at);
+    let author = calls.filter_map(|(source, line, function)| {
+        let chunk = source.strip_prefix('=').filter(|name| chunks.is_author(name))?.to_owned();
+        Some(Frame { chunk, line, function })
+    });
+    author.take(FRAMES).collect()
 }
 
 /// Returns the chunk, ours or the author's, whose code calls the native function that runs.

@@ -12,11 +12,12 @@ use mlua::{Lua, Thread};
 
 pub(super) use self::call::{Target, What};
 use self::stack::Stack;
-pub(super) use self::turn::{Entry, Turn, begin, clear, go_on, refuse, result, take_top};
+pub(super) use self::turn::{Turn, begin, clear, frames, go_on, refuse, result, take_top};
 use super::kit::Kit;
 use crate::api::{ApiError, Value};
 
 mod call;
+mod check;
 mod object;
 mod push;
 mod read;
@@ -110,6 +111,11 @@ pub(super) fn function(
     target: &Rc<Target>,
 ) -> mlua::Result<mlua::Function> {
     protected(lua, (), |stack| call::push_target(kit, stack, target))
+}
+
+/// Makes the function `kt.check`.
+pub(super) fn check_function(lua: &Lua, kit: &Kit) -> mlua::Result<mlua::Function> {
+    protected(lua, (), |stack| check::push_check(kit, stack))
 }
 
 /// Makes a state know native objects.

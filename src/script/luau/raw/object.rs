@@ -251,7 +251,7 @@ unsafe extern "C-unwind" fn next_entry(state: *mut lua_State) -> c_int {
 /// Returns a field's name; empty for what is no name.
 fn field<'a>(stack: Stack, index: c_int) -> &'a str {
     // SAFETY: the string is an argument of the function that runs, which keeps it.
-    let bytes = unsafe { stack.argument_bytes(index) };
+    let bytes = unsafe { stack.anchored_bytes(index) };
     bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
 }
 

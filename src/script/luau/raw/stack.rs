@@ -13,7 +13,8 @@
 
 #![expect(unsafe_code, reason = "the C API; every call says why it is sound")]
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::mem::MaybeUninit;
 
 use mlua::ffi;
 
@@ -45,6 +46,16 @@ pub(super) enum Kind {
     Userdata,
     Thread,
     Buffer,
+}
+
+/// A call of a coroutine.
+pub(super) struct Call {
+    /// The chunk's name, with its mark.
+    pub(super) source: String,
+    /// 0 for native functions.
+    pub(super) line: u32,
+    /// Empty without a name.
+    pub(super) function: String,
 }
 
 /// How a coroutine came back.
@@ -149,13 +160,14 @@ impl Stack {
         }
     }
 
-    /// Returns a string argument's bytes, nothing for what is no string.
+    /// Returns a string's bytes, nothing for what is no string, for longer than its place lasts.
     ///
     /// # Safety
-    /// The place is an argument of the function that runs, and stays it as long as they are used.
-    pub(super) unsafe fn argument_bytes<'a>(self, index: c_int) -> Option<&'a [u8]> {
+    /// An argument of the function that runs, or a table in one, keeps the string as long as the
+    /// bytes are used.
+    pub(super) unsafe fn anchored_bytes<'a>(self, index: c_int) -> Option<&'a [u8]> {
         let bytes = self.bytes(index)?;
-        // SAFETY: the caller says that the string stays where it is.
+        // SAFETY: the caller says that the string is kept; strings do not move.
         Some(unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) })
     }
 
@@ -259,6 +271,18 @@ impl Stack {
     pub(super) fn push_kept(self, id: c_int) {
         // SAFETY: see the head of this file; ids come from `keep`.
         unsafe { ffi::lua_rawgeti_(self.0, REGISTRY, id) };
+    }
+
+    /// Takes the value on top as the one of a place, which is below.
+    pub(super) fn replace(self, index: c_int) {
+        // SAFETY: see the head of this file; there is a value on top.
+        unsafe { ffi::lua_replace(self.0, index) }
+    }
+
+    /// Replaces the key on top with its value in a table, which is asked without metamethods.
+    pub(super) fn get(self, table: c_int) {
+        // SAFETY: a table lies there (callers have looked).
+        unsafe { ffi::lua_rawget(self.0, table) };
     }
 
     /// Moves the topmost values to another stack of the same state, which has room for them.
@@ -446,6 +470,30 @@ impl Stack {
             if ffi::lua_isthreadreset(self.0) == 0 {
                 ffi::lua_resetthread(self.0);
             }
+        }
+    }
+
+    /// Returns a call of this coroutine, from 0 for the innermost, even after it failed.
+    pub(super) fn call_at(self, level: c_int) -> Option<Call> {
+        let text = |text: *const c_char| {
+            // SAFETY: null, or a string that ends with zero and lives as long as its function.
+            unsafe { (!text.is_null()).then(|| CStr::from_ptr(text)) }
+                .map_or_else(String::new, |text| text.to_string_lossy().into_owned())
+        };
+        let mut info = MaybeUninit::<ffi::lua_Debug>::zeroed();
+        // SAFETY: all zero is a valid value, which Luau fills as far as it is asked; it answers 0
+        // for levels that there are not.
+        unsafe {
+            let found = ffi::lua_getinfo(self.0, level, c"sln".as_ptr(), info.as_mut_ptr());
+            if found == 0 {
+                return None;
+            }
+            let info = info.assume_init_ref();
+            Some(Call {
+                source: text(info.source),
+                line: u32::try_from(info.currentline).unwrap_or(0),
+                function: text(info.name),
+            })
         }
     }
 }

@@ -10,46 +10,41 @@ use super::stack::{Back, Stack};
 use super::{Kept, main, of, protected};
 use crate::api::{ApiError, Value};
 use crate::script::luau::kit::Kit;
-
-/// What a coroutine begins with: kept functions and an argument.
-pub(in crate::script::luau) struct Entry<'a> {
-    /// The prelude's wrapper.
-    pub(in crate::script::luau) run: &'a Kept,
-    /// The script's function.
-    pub(in crate::script::luau) function: &'a Kept,
-    /// Its argument.
-    pub(in crate::script::luau) argument: Option<&'a Kept>,
-}
+use crate::script::luau::slot::{self, Frame};
 
 /// How a resumed coroutine came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::script::luau) enum Turn {
-    /// It ended, well or not; its value or error lies on its stack.
-    Ended(bool),
+    /// It ended; what it returned lies on its stack.
+    Ended,
     /// It waits for a call, which lies with the VU.
     Waits,
     /// It yielded nothing: its slice ended, or the script yielded to nobody.
     Yielded,
     /// The script yielded a value to nobody.
     Strayed,
-    /// It failed outside of its protected call; the error lies on its stack.
+    /// It failed; the error lies on its stack, and its calls can be looked at.
     Failed,
     /// It failed for want of memory.
     OutOfMemory,
 }
 
 /// Begins a function in a coroutine, whatever the coroutine did before.
-pub(in crate::script::luau) fn begin(lua: &Lua, thread: &Thread, entry: &Entry<'_>) -> Turn {
+pub(in crate::script::luau) fn begin(
+    lua: &Lua,
+    thread: &Thread,
+    function: &Kept,
+    argument: Option<&Kept>,
+) -> Turn {
     let stack = of(thread);
     stack.reset();
     // A fresh stack has room for 20 values.
-    stack.push_kept(entry.run.id());
-    stack.push_kept(entry.function.id());
-    match entry.argument {
+    stack.push_kept(function.id());
+    match argument {
         Some(argument) => stack.push_kept(argument.id()),
         None => stack.push_nil(),
     }
-    turn(stack, stack.resume(main(lua), 2))
+    turn(stack, stack.resume(main(lua), 1))
 }
 
 /// Goes on with a coroutine that yielded.
@@ -73,7 +68,11 @@ pub(in crate::script::luau) fn refuse(
 
 fn turn(stack: Stack, back: Back) -> Turn {
     match back {
-        Back::Ended => Turn::Ended(stack.truth(1)),
+        Back::Ended => {
+            // Further results are nobody's.
+            stack.set_top(stack.top().min(1));
+            Turn::Ended
+        }
         Back::Yielded if stack.top() == 0 => Turn::Yielded,
         Back::Yielded if stack.light(1).cast_const().cast() == &raw const TAG => Turn::Waits,
         Back::Yielded => Turn::Strayed,
@@ -87,7 +86,8 @@ fn turn(stack: Stack, back: Back) -> Turn {
 /// # Errors
 /// If it cannot be copied.
 pub(in crate::script::luau) fn result(kit: &Kit, thread: &Thread) -> Result<Value, ApiError> {
-    read(kit, of(thread), RESULT)
+    let stack = of(thread);
+    if stack.top() == 0 { Ok(Value::Nil) } else { read(kit, stack, 1) }
 }
 
 /// Returns what a coroutine that ended returned, or the error that it failed with.
@@ -107,5 +107,11 @@ pub(in crate::script::luau) fn clear(thread: &Thread) {
     of(thread).set_top(0);
 }
 
-/// Where the prelude's wrapper leaves the value behind its success.
-const RESULT: c_int = 2;
+/// Returns the author's calls of a coroutine, innermost first, even after it failed.
+pub(in crate::script::luau) fn frames(kit: &Kit, thread: &Thread) -> Vec<Frame> {
+    let stack = of(thread);
+    slot::frames_by(&kit.chunks, |level| {
+        let call = stack.call_at(c_int::try_from(level).ok()?)?;
+        Some((call.source, call.line, call.function))
+    })
+}
