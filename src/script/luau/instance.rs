@@ -310,7 +310,7 @@ fn within(
         let value = mlua::Value::Error(Box::new(error.clone()));
         failure::raised(lua, kit, slot, &value)
     };
-    kit.collect_held(lua).map_err(|error| failed(&error))?;
+    kit.collect_held(lua);
     if Kit::bytes_of(lua, slot) > slot.watermark.get()
         && kit.collect_for(lua, slot).map_err(|error| failed(&error))?
     {

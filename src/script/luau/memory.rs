@@ -1,6 +1,5 @@
-//! What mlua does not offer: memory by category, and an interrupt that costs about a nanosecond.
-//!
-//! The only unsafe code of the Luau engine.
+//! What mlua does not offer: memory by category, an interrupt that costs about a nanosecond, and a
+//! collector that goes on bit by bit.
 
 #![expect(unsafe_code, reason = "memory categories and the interrupt's address are plain C API")]
 
@@ -74,6 +73,14 @@ pub(super) fn bytes(lua: &Lua, category: u8) -> usize {
     let state = state(lua);
     // SAFETY: a live state of this thread; every `u8` is a category.
     unsafe { ffi::lua_totalbytes(state, c_int::from(category)) }
+}
+
+/// Lets the collector do as much work as an allocation of so many KiB would; returns whether it
+/// came to the end of a cycle.
+pub(super) fn collect_some(lua: &Lua, kib: c_int) -> bool {
+    let state = state(lua);
+    // SAFETY: a live state of this thread; what is dropped calls no scripts and raises nothing.
+    unsafe { ffi::lua_gc(state, ffi::LUA_GCSTEP, kib) != 0 }
 }
 
 /// Returns what tells the coroutine that runs from others.

@@ -30,8 +30,9 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-/// VUs to a state, unless each has its own: a state costs 190 KiB, a VU in it about 5.
-const SHARED: u8 = 64;
+/// VUs to a state, unless each has its own: a state costs 190 KiB, a VU in it about 5. There are 255
+/// memory categories.
+const SHARED: u8 = 250;
 
 /// A worker's compiled form of a program.
 pub struct Host {
