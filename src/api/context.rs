@@ -1,6 +1,6 @@
 //! What operations act on: the VU that calls, its scenario, its worker.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -248,8 +248,8 @@ pub struct VuContext {
     pub http: HttpClient,
     /// Its cookies.
     pub cookies: Rc<RefCell<CookieJar>>,
-    /// Its random numbers: seeded by the test's seed, the VU and the iteration, so that a run repeats.
-    pub random: RefCell<Xoshiro256PlusPlus>,
+    /// Its random numbers; nothing before an iteration asks for the first.
+    random: RefCell<Option<Xoshiro256PlusPlus>>,
     /// Which statuses do not fail a request, unless the request says.
     pub expected: RefCell<Rc<Expected>>,
     /// Ends its iteration from outside.
@@ -266,7 +266,6 @@ impl VuContext {
     /// Returns a VU of a worker, for loading; [`VuContext::enter`] gives it a scenario.
     pub fn new(worker: Rc<WorkerContext>, id: u64, id_in_worker: u64) -> Rc<Self> {
         let http = HttpClient::new(Rc::clone(&worker.network), Rc::clone(&worker.http));
-        let seed = worker.plan.seed;
         Rc::new(Self {
             worker,
             id,
@@ -276,7 +275,7 @@ impl VuContext {
             iteration: IterationFacts::default(),
             http,
             cookies: Rc::default(),
-            random: RefCell::new(random_for(seed, id, u64::MAX)),
+            random: RefCell::default(),
             expected: RefCell::default(),
             interrupt: Rc::default(),
             tags: RefCell::default(),
@@ -317,8 +316,18 @@ impl VuContext {
             self.group.borrow_mut().clear();
             self.retag();
         }
-        *self.random.borrow_mut() =
-            random_for(self.worker.plan.seed, self.id, self.iteration.in_vu.get());
+        self.random.take();
+    }
+
+    /// Returns its random numbers: seeded by the test's seed, the VU and the iteration, so that a run
+    /// repeats.
+    pub fn random(&self) -> RefMut<'_, Xoshiro256PlusPlus> {
+        let iteration = match self.phase.get() {
+            Phase::Iteration => self.iteration.in_vu.get(),
+            _ => u64::MAX,
+        };
+        let first = || random_for(self.worker.plan.seed, self.id, iteration);
+        RefMut::map(self.random.borrow_mut(), |random| random.get_or_insert_with(first))
     }
 
     /// Ends the iteration's numbers.

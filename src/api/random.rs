@@ -68,7 +68,7 @@ fn int(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     if min > max {
         return Err(usage(&args, &format!("min {min} is greater than max {max}")));
     }
-    Ok(vu.random.borrow_mut().random_range(min..=max).into())
+    Ok(vu.random().random_range(min..=max).into())
 }
 
 fn float(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
@@ -76,7 +76,7 @@ fn float(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     if min > max {
         return Err(usage(&args, &format!("min {min} is greater than max {max}")));
     }
-    let share: f64 = vu.random.borrow_mut().random();
+    let share: f64 = vu.random().random();
     // Not min + share * (max - min): that difference can overflow.
     Ok((min * (1.0 - share) + max * share).clamp(min, max).into())
 }
@@ -89,7 +89,7 @@ fn bool(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
             &format!("the probability must be from 0 to 1, got {probability}"),
         ));
     }
-    Ok(vu.random.borrow_mut().random_bool(probability).into())
+    Ok(vu.random().random_bool(probability).into())
 }
 
 fn item(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
@@ -97,7 +97,7 @@ fn item(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     if list.is_empty() {
         return Err(usage(&args, "the array is empty"));
     }
-    let index = vu.random.borrow_mut().random_range(0..list.len());
+    let index = vu.random().random_range(0..list.len());
     Ok(list.swap_remove(index))
 }
 
@@ -117,7 +117,7 @@ fn weighted(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     if !(sum > 0.0 && sum.is_finite()) {
         return Err(usage(&args, &format!("the sum of the weights must be above 0, got {sum}")));
     }
-    let mut left = vu.random.borrow_mut().random::<f64>() * sum;
+    let mut left = vu.random().random::<f64>() * sum;
     // Rounding may leave a rest after the last one; a weight of 0 is never taken.
     choices.retain(|(_, weight)| *weight > 0.0);
     let last = choices.len() - 1;
@@ -178,7 +178,7 @@ fn pair(item: Value) -> Option<(Value, f64)> {
 
 fn shuffle(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     let mut list = list(&mut args, 0)?;
-    list.shuffle(&mut *vu.random.borrow_mut());
+    list.shuffle(&mut *vu.random());
     Ok(Value::List(list))
 }
 
@@ -190,12 +190,12 @@ fn sample(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
         let problem = format!("cannot take {wanted} of {} elements", list.len());
         return Err(usage(&args, &problem));
     };
-    let (chosen, _) = list.partial_shuffle(&mut *vu.random.borrow_mut(), count);
+    let (chosen, _) = list.partial_shuffle(&mut *vu.random(), count);
     Ok(Value::List(chosen.iter_mut().map(std::mem::take).collect()))
 }
 
 fn characters(vu: &VuContext, length: usize, charset: &[char]) -> Value {
-    let mut random = vu.random.borrow_mut();
+    let mut random = vu.random();
     let text: String =
         (0..length).map(|_| charset[random.random_range(0..charset.len())]).collect();
     text.into()
@@ -219,7 +219,7 @@ fn hex(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
 
 fn bytes(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     let mut bytes = vec![0; count(vu, &mut args, 0)?];
-    vu.random.borrow_mut().fill_bytes(&mut bytes);
+    vu.random().fill_bytes(&mut bytes);
     Ok(Value::Bytes(Bytes::from(bytes)))
 }
 
@@ -228,7 +228,7 @@ fn normal(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     if deviation < 0.0 {
         return Err(usage(&args, &format!("the deviation must be at least 0, got {deviation}")));
     }
-    let standard: f64 = StandardNormal.sample(&mut *vu.random.borrow_mut());
+    let standard: f64 = StandardNormal.sample(&mut *vu.random());
     Ok((mean + deviation * standard).into())
 }
 
@@ -237,18 +237,18 @@ fn exponential(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     if mean < 0.0 {
         return Err(usage(&args, &format!("the mean must be at least 0, got {mean}")));
     }
-    let standard: f64 = Exp1.sample(&mut *vu.random.borrow_mut());
+    let standard: f64 = Exp1.sample(&mut *vu.random());
     Ok((mean * standard).into())
 }
 
 fn uuid(vu: &VuContext) -> Value {
-    let bytes = vu.random.borrow_mut().random();
+    let bytes = vu.random().random();
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string().into()
 }
 
 fn seed(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     let seed = args.int(0)?;
-    *vu.random.borrow_mut() = Xoshiro256PlusPlus::seed_from_u64(seed as u64);
+    *vu.random() = Xoshiro256PlusPlus::seed_from_u64(seed as u64);
     Ok(Value::Nil)
 }
 

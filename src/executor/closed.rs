@@ -90,7 +90,8 @@ async fn live<M: Member>(
         }
     }
     bump(&tally.dropped, admission.take_left());
-    member.retire().await;
+    // Boxed, as it happens once: a task is as large as its largest future.
+    Box::pin(member.retire()).await;
     tally.died();
 }
 
@@ -100,11 +101,12 @@ async fn iterate_until<M: Member>(
     start: Start,
     deadline: Option<Instant>,
 ) -> crate::vu::End {
-    let Some(deadline) = deadline else {
-        return member.iterate(start).await;
-    };
     let interrupt = member.interrupt();
+    // One future for both cases: it is most of what a VU's task takes.
     let mut iteration = std::pin::pin!(member.iterate(start));
+    let Some(deadline) = deadline else {
+        return iteration.await;
+    };
     tokio::select! {
         biased;
         end = &mut iteration => return end,

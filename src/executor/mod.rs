@@ -37,16 +37,16 @@ pub trait Member: 'static {
 }
 
 impl Member for Vu {
-    async fn iterate(&mut self, start: Start) -> End {
-        Self::iterate(self, start).await
+    fn iterate(&mut self, start: Start) -> impl Future<Output = End> {
+        Self::iterate(self, start)
     }
 
     fn interrupt(&self) -> Rc<Interrupt> {
         Self::interrupt(self)
     }
 
-    async fn retire(self) {
-        Self::retire(self).await;
+    fn retire(self) -> impl Future<Output = ()> {
+        Self::retire(self)
     }
 }
 

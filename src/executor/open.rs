@@ -236,6 +236,7 @@ async fn serve<M: Member>(mut member: M, seat: Rc<Seat>, desk: Rc<Desk>, tally: 
         tokio::task::consume_budget().await;
         next = desk.take(&seat).await;
     }
-    member.retire().await;
+    // Boxed, as it happens once: a task is as large as its largest future.
+    Box::pin(member.retire()).await;
     tally.died();
 }

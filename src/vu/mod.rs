@@ -122,7 +122,10 @@ impl Vu {
     ///
     /// To cut it off, stop its [`Vu::interrupt`] and wait: the future must not be dropped.
     pub async fn iterate(&mut self, start: Start) -> End {
-        self.prepare().await;
+        if !self.has_data {
+            // Boxed, as it happens once: a VU is as large as its largest future.
+            Box::pin(self.prepare()).await;
+        }
         let started = clock::now();
         let status = &self.ground.worker.status;
         self.context.begin_iteration(start.number, started);

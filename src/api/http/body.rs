@@ -79,7 +79,7 @@ fn items(value: &Value) -> &[Value] {
 
 /// Encodes parts after RFC 7578.
 fn multipart(vu: &Rc<VuContext>, parts: &Map) -> Result<Body, ApiError> {
-    let boundary = format!("kingtide-{:032x}", vu.random.borrow_mut().random::<u128>());
+    let boundary = format!("kingtide-{:032x}", vu.random().random::<u128>());
     let mut bytes = Vec::new();
     for (name, value) in parts.iter() {
         for value in items(value) {

@@ -17,8 +17,8 @@ use crate::api::Object;
 /// Bytes held by objects of a state that are worth a collection: the collector does not see them.
 const HELD_WORTH_COLLECTING: usize = 1 << 20;
 
-/// What the collector does in each turn of a VU then, as KiB that were allocated: about 20 µs.
-const COLLECTED_PER_TURN_KIB: i32 = 16;
+/// What the collector does in each turn of a VU then, as KiB that were allocated: about 25 µs.
+const COLLECTED_PER_TURN_KIB: i32 = 4;
 
 /// The prelude's makers.
 pub(super) struct Makers {

@@ -135,7 +135,7 @@ const SEED: &[&str] = &["seed"];
 /// `math.random` from the VU's own numbers, so that runs repeat and VUs do not see each other.
 fn random(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     let (low, high) = (args.optional_number(0)?, args.optional_number(1)?);
-    let bits = vu.random.borrow_mut().next_u64();
+    let bits = vu.random().next_u64();
     let (low, high) = match (low, high) {
         (None, _) => return Ok(Value::Number((bits >> 11) as f64 / (1_u64 << 53) as f64)),
         (Some(high), None) => (1.0, high.floor()),
@@ -151,7 +151,7 @@ fn random(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
 /// `math.randomseed` for the VU's own numbers.
 fn seed(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     let seed = args.number(0)?;
-    *vu.random.borrow_mut() = Xoshiro256PlusPlus::seed_from_u64(seed.to_bits());
+    *vu.random() = Xoshiro256PlusPlus::seed_from_u64(seed.to_bits());
     Ok(Value::Nil)
 }
 
