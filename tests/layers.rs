@@ -53,8 +53,16 @@ const KEPT_IN: &[(&str, &str)] = &[
 ];
 
 /// The files that may hold `unsafe` code; each says why at its head.
-const UNSAFE_FILES: &[&str] =
-    &["src/script/luau/memory.rs", "src/script/rhai/fiber.rs", "src/script/rhai/memory.rs"];
+const UNSAFE_FILES: &[&str] = &[
+    "src/script/luau/memory.rs",
+    "src/script/luau/raw/call.rs",
+    "src/script/luau/raw/check.rs",
+    "src/script/luau/raw/mod.rs",
+    "src/script/luau/raw/object.rs",
+    "src/script/luau/raw/stack.rs",
+    "src/script/rhai/fiber.rs",
+    "src/script/rhai/memory.rs",
+];
 
 /// What only `cli` does: print, read the environment, end the process.
 const CLI_ONLY: &[&str] = &[

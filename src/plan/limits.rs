@@ -43,7 +43,7 @@ impl Default for ScriptLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
-    /// 64 VUs to a state.
+    /// 250 VUs to a state.
     Shared,
     /// A state each.
     State,

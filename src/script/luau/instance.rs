@@ -283,8 +283,8 @@ async fn answer(slot: &Slot, mut wait: Wait) -> (Result<Value, ApiError>, bool) 
 /// Goes on with a coroutine that came back with `turn`.
 fn go_on(state: &State, body: &Body, turn: Turn) -> Result<Turn, ScriptError> {
     let State { lua, .. } = state;
-    let stray = matches!(turn, Turn::Strayed)
-        || matches!(turn, Turn::Yielded) && !body.slot.sliced.get();
+    let stray =
+        matches!(turn, Turn::Strayed) || matches!(turn, Turn::Yielded) && !body.slot.sliced.get();
     if !stray {
         return within(state, body, || raw::go_on(lua, &body.thread));
     }
@@ -299,11 +299,7 @@ fn go_on(state: &State, body: &Body, turn: Turn) -> Result<Turn, ScriptError> {
 }
 
 /// Runs a turn of a VU's coroutine within its limits.
-fn within(
-    state: &State,
-    body: &Body,
-    turn: impl FnOnce() -> Turn,
-) -> Result<Turn, ScriptError> {
+fn within(state: &State, body: &Body, turn: impl FnOnce() -> Turn) -> Result<Turn, ScriptError> {
     let State { lua, kit, .. } = state;
     let slot = &body.slot;
     let failed = |error: &mlua::Error| {
@@ -332,9 +328,9 @@ fn ended(state: &State, body: &Body, turn: Turn) -> Result<(), ScriptError> {
     }
     let error = match turn {
         Turn::Failed => raised(state, body),
-        Turn::OutOfMemory => mlua::Value::Error(Box::new(mlua::Error::MemoryError(
-            "not enough memory".to_owned(),
-        ))),
+        Turn::OutOfMemory => {
+            mlua::Value::Error(Box::new(mlua::Error::MemoryError("not enough memory".to_owned())))
+        }
         Turn::Ended | Turn::Waits | Turn::Yielded | Turn::Strayed => return Ok(()),
     };
     Err(failure::raised(lua, kit, slot, &error))

@@ -139,11 +139,6 @@ impl Kit {
         raw::function(lua, self, &target)
     }
 
-    /// Returns whether an object has a method.
-    pub(super) fn has_method(&self, object: &Rc<dyn Object>, name: &str) -> bool {
-        object.methods().iter().any(|method| method.name == name)
-    }
-
     /// Returns an object's method, if it has such a method.
     pub(super) fn method(&self, object: &Rc<dyn Object>, name: &str) -> Option<Rc<Target>> {
         let kind = object.type_name();

@@ -65,7 +65,10 @@ fn add_small_parts(lua: &Lua, kit: &Rc<Kit>, native: &Table) -> mlua::Result<()>
     let memory =
         lua.create_function(move |lua, ()| Ok(Kit::bytes_of(lua, &*own.slot()?) as f64 / 1024.0))?;
     native.raw_set("memory", memory)?;
-    let random = [("random", "math.random", RANDOM, random as Native), ("randomseed", "math.randomseed", SEED, seed)];
+    let random = [
+        ("random", "math.random", RANDOM, random as Native),
+        ("randomseed", "math.randomseed", SEED, seed),
+    ];
     for (key, name, params, run) in random {
         let target = Target { what: What::Now(run), name, params, module: 0, tells: false };
         native.raw_set(key, kit.function(lua, target)?)?;
@@ -88,9 +91,8 @@ fn add_small_parts(lua: &Lua, kit: &Rc<Kit>, native: &Table) -> mlua::Result<()>
     })?;
     native.raw_set("mark", mark)?;
     let own = Rc::clone(kit);
-    let is_list = lua.create_function(move |lua, table: Table| {
-        Ok(raw::is_list(lua, &own, &table))
-    })?;
+    let is_list =
+        lua.create_function(move |lua, table: Table| Ok(raw::is_list(lua, &own, &table)))?;
     native.raw_set("is_list", is_list)?;
     let own = Rc::clone(kit);
     let missing = lua.create_function(move |_, (id, key): (usize, mlua::Value)| {

@@ -7,8 +7,8 @@ use mlua::{Lua, LuaOptions, StdLib, Table};
 
 use super::chunks::Chunks;
 use super::kit::Kit;
-use super::slot::Slot;
 use super::raw::{self, Kept};
+use super::slot::Slot;
 use super::{bind, memory, meter, natives};
 use crate::api::{ErrorKind, Value};
 use crate::script::ScriptErrorKind;

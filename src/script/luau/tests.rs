@@ -238,8 +238,8 @@ fn vus_wait_at_the_same_time() {
     let bench = Bench::new(
         "local test = {}\nlocal mine\nfunction test.run(id)\n  mine = id\n  for _ = 1, 50 do assert(trial.nap(id) == id and mine == id) end\n  return mine\nend\nreturn test",
     );
-    let mut vus: Vec<_> = (0..100).map(|id| bench.vu(id)).collect();
-    assert_eq!(bench.host.states.borrow().len(), 2);
+    let mut vus: Vec<_> = (0..300).map(|id| bench.vu(id)).collect();
+    assert_eq!(bench.host.states.borrow().len(), 2, "250 to a state");
     let calls =
         vus.iter_mut().map(|(vu, instance)| instance.call("run", Argument::Value(vu.id.into())));
     let answers = block(futures_util::future::join_all(calls));

@@ -147,7 +147,8 @@ fn record(kit: &Kit, stack: Stack, passed: bool) -> Result<(), String> {
     let name = String::from_utf8_lossy(stack.bytes(NAME).unwrap_or_default());
     let mut recorded = Ok(());
     guarded(kit, stack, &slot, || {
-        recorded = tags(kit, stack).and_then(|tags| api::record_check(&slot.vu, &name, passed, &tags));
+        recorded =
+            tags(kit, stack).and_then(|tags| api::record_check(&slot.vu, &name, passed, &tags));
     });
     recorded.map_err(|error| {
         slot.note(&error.message, ScriptErrorKind::Uncaught(error.kind));

@@ -105,11 +105,7 @@ pub(super) fn is_list(lua: &Lua, kit: &Kit, table: &mlua::Table) -> bool {
 }
 
 /// Makes a function that runs a target.
-pub(super) fn function(
-    lua: &Lua,
-    kit: &Kit,
-    target: &Rc<Target>,
-) -> mlua::Result<mlua::Function> {
+pub(super) fn function(lua: &Lua, kit: &Kit, target: &Rc<Target>) -> mlua::Result<mlua::Function> {
     protected(lua, (), |stack| call::push_target(kit, stack, target))
 }
 

@@ -107,7 +107,7 @@ unsafe extern "C-unwind" fn index(state: *mut lua_State) -> c_int {
         let field = field(stack, 2);
         let result = match handle.object.get(&slot.vu, field) {
             // Headers answer every name; what is nothing may be a method.
-            Ok(Some(Value::Nil) | None) if kit.has_method(&handle.object, field) => {
+            Ok(Some(Value::Nil) | None) if has_method(&*handle.object, field) => {
                 method = kit.method(&handle.object, field);
                 return;
             }
@@ -221,7 +221,9 @@ unsafe extern "C-unwind" fn iterate(state: *mut lua_State) -> c_int {
             ApiError::usage(format!("{} cannot be iterated", handle.object.type_name()))
         });
         let flat = entries.map(|entries| {
-            Value::List(entries.into_iter().flat_map(|(name, value)| [name.into(), value]).collect())
+            Value::List(
+                entries.into_iter().flat_map(|(name, value)| [name.into(), value]).collect(),
+            )
         });
         slot.answer.replace(Some(flat));
     });
@@ -246,6 +248,11 @@ unsafe extern "C-unwind" fn next_entry(state: *mut lua_State) -> c_int {
     stack.push_entry(-1, at + 1);
     stack.push_entry(-2, at + 2);
     2
+}
+
+/// Returns whether an object has a method.
+fn has_method(object: &dyn Object, name: &str) -> bool {
+    object.methods().iter().any(|method| method.name == name)
 }
 
 /// Returns a field's name; empty for what is no name.
