@@ -8,9 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
-use tokio::sync::Notify;
-
-use super::{Expected, RecentUrls};
+use super::{Expected, Interrupt, RecentUrls};
 use crate::clock::{self, Instant};
 use crate::metrics::{Registry, Shard, TagSetId};
 use crate::plan::{Curve, HttpPlan, Plan};
@@ -181,53 +179,6 @@ pub struct IterationFacts {
     pub in_test: Cell<u64>,
     /// When it started.
     pub started: Cell<Option<Instant>>,
-}
-
-/// Why script code must end now, checked wherever a script can be stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stop {
-    /// The iteration was cut off: the scenario's graceful stop ran out, or the test was stopped.
-    Cut,
-    /// The script itself ended the test: `kt.abort`.
-    Abort,
-}
-
-/// Ends a VU's iteration from outside: waits end at once, and script code at the next check.
-#[derive(Debug, Default)]
-pub struct Interrupt {
-    stop: Cell<Option<Stop>>,
-    waiters: Notify,
-}
-
-impl Interrupt {
-    /// Ends what runs.
-    pub fn stop(&self, why: Stop) {
-        if self.stop.get().is_none() {
-            self.stop.set(Some(why));
-        }
-        self.waiters.notify_waiters();
-    }
-
-    /// Returns why what runs must end, if it must.
-    pub fn why(&self) -> Option<Stop> {
-        self.stop.get()
-    }
-
-    /// Lets the VU run again.
-    pub fn reset(&self) {
-        self.stop.set(None);
-    }
-
-    /// Waits until what runs must end.
-    pub async fn stopped(&self) {
-        loop {
-            let notified = self.waiters.notified();
-            if self.stop.get().is_some() {
-                return;
-            }
-            notified.await;
-        }
-    }
 }
 
 /// What operations act on: one VU.

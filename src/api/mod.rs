@@ -7,12 +7,12 @@
 
 pub use self::args::{Args, Fields, unknown as unknown_name};
 pub use self::context::{
-    Event, Interrupt, IterationFacts, LogLevel, Phase, ScenarioContext, Stop, TestStatus,
-    VuContext, WorkerContext,
+    Event, IterationFacts, LogLevel, Phase, ScenarioContext, TestStatus, VuContext, WorkerContext,
 };
 pub use self::error::{ApiError, ErrorKind};
 pub use self::function::{Answer, Constant, Function, Method, Module, Object, Run, Wait};
 pub use self::http::{Expected, RecentUrls};
+pub use self::interrupt::{Interrupt, Stop, Stopped};
 pub use self::kingtide::record_check;
 pub use self::value::{Map, Text, Value};
 
@@ -25,6 +25,7 @@ mod error;
 mod fixture;
 mod function;
 mod http;
+mod interrupt;
 mod json;
 mod json_path;
 mod kingtide;

@@ -1,8 +1,10 @@
 //! One VU's script: loading it, calling it, waiting for it.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use mlua::{Table, Thread};
@@ -266,18 +268,18 @@ impl Instance {
 
 /// Waits for a call; returns its answer and whether it took any time.
 async fn answer(slot: &Slot, mut wait: Wait) -> (Result<Value, ApiError>, bool) {
-    let waited = Cell::new(false);
-    let stopped = async {
-        waited.set(true);
-        slot.vu.interrupt.stopped().await;
-    };
-    let answer = tokio::select! {
-        biased;
+    let mut waited = false;
+    let mut stopped = slot.vu.interrupt.stopped();
+    let answer = poll_fn(|context| {
         // First: what is cut off records its own sample as it ends.
-        answer = &mut wait => answer,
-        () = stopped => Ok(Value::Nil),
-    };
-    (answer, waited.get())
+        if let Poll::Ready(answer) = wait.as_mut().poll(context) {
+            return Poll::Ready(answer);
+        }
+        waited = true;
+        Pin::new(&mut stopped).poll(context).map(|()| Ok(Value::Nil))
+    });
+    let answer = answer.await;
+    (answer, waited)
 }
 
 /// Goes on with a coroutine that came back with `turn`.
