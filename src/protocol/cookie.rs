@@ -1,12 +1,10 @@
 //! A cookie jar after RFC 6265, and the cookies of an answer.
 
 use cookie_store::{CookieStore, RawCookie};
-use http::HeaderMap;
-use http::header::SET_COOKIE;
 use time::OffsetDateTime;
 use url::Url;
 
-use super::{ErrorKind, ProtocolError};
+use super::{ErrorKind, Headers, ProtocolError};
 
 /// A cookie jar: what one user's browser would keep.
 #[derive(Debug, Default)]
@@ -52,7 +50,7 @@ impl CookieJar {
     }
 
     /// Keeps what an answer from this URL sets. What it may not set is left out (RFC 6265, 5.3).
-    pub fn store(&mut self, url: &Url, headers: &HeaderMap) {
+    pub fn store(&mut self, url: &Url, headers: &Headers) {
         for line in set_cookie_lines(headers) {
             // A server's bad cookie is its own affair; browsers ignore it without a word too.
             let _ignored = self.store.parse(line, url);
@@ -177,7 +175,7 @@ pub struct Cookie {
 
 impl Cookie {
     /// Reads an answer's `set-cookie` headers, in their order; leaves out what is none.
-    pub fn from_headers(headers: &HeaderMap) -> Vec<Self> {
+    pub fn from_headers(headers: &Headers) -> Vec<Self> {
         set_cookie_lines(headers).filter_map(Self::parse).collect()
     }
 
@@ -215,11 +213,8 @@ pub(super) fn pairs(header: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-fn set_cookie_lines(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(SET_COOKIE)
-        .iter()
-        .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
+fn set_cookie_lines(headers: &Headers) -> impl Iterator<Item = &str> {
+    headers.all("set-cookie").filter_map(|value| std::str::from_utf8(value).ok())
 }
 
 /// Reads a date as `Set-Cookie` has it: the cookie parser knows the forms that are about.
@@ -235,8 +230,12 @@ mod tests {
         Url::parse(text).expect("url")
     }
 
-    fn answer(lines: &[&'static str]) -> HeaderMap {
-        lines.iter().map(|line| (SET_COOKIE, http::HeaderValue::from_static(line))).collect()
+    fn answer(lines: &[&str]) -> Headers {
+        let mut headers = Headers::new();
+        for line in lines {
+            headers.append("set-cookie", line.as_bytes()).expect("valid");
+        }
+        headers
     }
 
     #[test]

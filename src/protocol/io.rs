@@ -1,17 +1,15 @@
-//! Sockets that count their bytes, and the stream that stamps when they pass.
+//! Sockets that count their bytes, and streams that stamp when they pass.
 
 use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
-use hyper::rt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::network::Scratch;
 use super::timing::Stamps;
 
 /// Bytes that a client's sockets have moved since last asked.
@@ -75,7 +73,10 @@ impl AsyncWrite for Metered {
     }
 }
 
-/// A connected stream.
+/// A connected stream that stamps when bytes of the application pass.
+///
+/// Reads are stamped above TLS: a session ticket is no answer. Writes count as done when they have
+/// left for the socket, which TLS may delay until its flush.
 #[derive(Debug)]
 pub(super) enum Stream {
     /// Plain TCP.
@@ -85,110 +86,88 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    fn poll_read(
+    /// Reads what has come.
+    pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
+        stamps: &Stamps,
     ) -> Poll<io::Result<()>> {
-        match self {
+        let before = buffer.filled().len();
+        ready!(match self {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
-        }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
-        }
-    }
-}
-
-/// A stream that stamps when bytes of the application pass.
-///
-/// Reads are stamped above TLS: a session ticket is no answer. Writes count as done when they have
-/// left for the socket, which TLS may delay until its flush.
-#[derive(Debug)]
-pub(super) struct TimedIo {
-    stream: Stream,
-    stamps: Rc<Stamps>,
-    scratch: Scratch,
-    /// Whether TLS may still hold written bytes.
-    unflushed: bool,
-}
-
-impl TimedIo {
-    pub(super) fn new(stream: Stream, stamps: Rc<Stamps>, scratch: Scratch) -> Self {
-        Self { stream, stamps, scratch, unflushed: false }
-    }
-}
-
-impl rt::Read for TimedIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut cursor: rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        // Reading into the cursor itself would take `unsafe`; the worker's own buffer is in cache.
-        let mut scratch = this.scratch.borrow_mut();
-        let room = cursor.remaining().min(scratch.len());
-        let mut buffer = ReadBuf::new(&mut scratch[..room]);
-        ready!(this.stream.poll_read(cx, &mut buffer))?;
-        if !buffer.filled().is_empty() {
-            this.stamps.read();
-            cursor.put_slice(buffer.filled());
+        })?;
+        if buffer.filled().len() > before {
+            stamps.read();
         }
         Poll::Ready(Ok(()))
     }
-}
 
-impl rt::Write for TimedIo {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
+    /// Writes as much as is taken. Over TLS it may stay there until [`Self::poll_flush`].
+    pub(super) fn poll_write(
+        &mut self,
         cx: &mut Context<'_>,
         bytes: &[u8],
+        stamps: &Stamps,
     ) -> Poll<io::Result<usize>> {
-        self.stamps.writing();
-        let Poll::Ready(written) = self.stream.poll_write(cx, bytes) else {
-            self.stamps.stalled();
-            return Poll::Pending;
+        stamps.writing();
+        let written = match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
         };
-        let written = written?;
-        match self.stream {
-            Stream::Plain(_) => self.stamps.wrote(),
-            Stream::Tls(_) => self.unflushed = true,
+        match (&written, &*self) {
+            (Poll::Pending, _) => stamps.stalled(),
+            (Poll::Ready(Ok(_)), Self::Plain(_)) => stamps.wrote(),
+            (Poll::Ready(Ok(_)), Self::Tls(_)) => stamps.held_back(),
+            (Poll::Ready(Err(_)), _) => {}
         }
-        Poll::Ready(Ok(written))
+        written
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Poll::Ready(flushed) = self.stream.poll_flush(cx) else {
-            self.stamps.stalled();
+    /// Lets go of what TLS holds back.
+    pub(super) fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        stamps: &Stamps,
+    ) -> Poll<io::Result<()>> {
+        let Self::Tls(stream) = self else { return Poll::Ready(Ok(())) };
+        if !stamps.is_held_back() {
+            return Poll::Ready(Ok(()));
+        }
+        let Poll::Ready(flushed) = Pin::new(&mut **stream).poll_flush(cx) else {
+            stamps.stalled();
             return Poll::Pending;
         };
         flushed?;
-        if std::mem::take(&mut self.unflushed) {
-            self.stamps.wrote();
-        }
+        stamps.wrote();
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_shutdown(cx)
+    /// Returns whether nothing has come and nobody has closed, as far as the worker has looked: what
+    /// it has not seen ready is not asked for, so that this costs no system call.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        match self {
+            Self::Plain(stream) => {
+                let read = stream.socket.try_read(&mut byte);
+                matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            Self::Tls(stream) => {
+                // Session tickets may have come, which are for TLS alone.
+                let mut cx = Context::from_waker(Waker::noop());
+                Pin::new(&mut **stream)
+                    .poll_read(&mut cx, &mut ReadBuf::new(&mut byte))
+                    .is_pending()
+            }
+        }
+    }
+
+    /// Sends the farewell that TLS has, as far as the socket takes it at once.
+    pub(super) fn say_goodbye(&mut self) {
+        if let Self::Tls(stream) = self {
+            let mut cx = Context::from_waker(Waker::noop());
+            let _best_effort = Pin::new(&mut **stream).poll_shutdown(&mut cx);
+        }
     }
 }

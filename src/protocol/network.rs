@@ -1,6 +1,6 @@
 //! What the VUs of a worker share: the DNS cache, the TLS configuration, a buffer to read into.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -9,8 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt, Shared};
-use http::HeaderValue;
-use http::uri::PathAndQuery;
 use rand::rngs::SysRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -19,7 +17,7 @@ use rustls::ClientConfig;
 use url::Url;
 
 use super::hosts::Hosts;
-use super::{ErrorKind, ProtocolError, tls};
+use super::{ErrorKind, Headers, ProtocolError, tls};
 use crate::clock::{self, Instant};
 use crate::plan::HttpPlan;
 
@@ -33,9 +31,6 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 type Addresses = Rc<[IpAddr]>;
 type Lookup = Shared<Pin<Box<dyn Future<Output = Result<Addresses, ProtocolError>>>>>;
 
-/// A buffer that every connection of a worker reads into: an idle connection needs none.
-pub(super) type Scratch = Rc<RefCell<Box<[u8]>>>;
-
 /// What the VUs of a worker share.
 pub struct Network {
     hosts: Hosts,
@@ -43,9 +38,12 @@ pub struct Network {
     random: Cell<u64>,
     verify: tls::Verify,
     tls: OnceCell<Arc<ClientConfig>>,
-    scratch: Scratch,
+    /// A buffer that every connection reads into: an idle one needs none.
+    scratch: RefCell<Box<[u8]>>,
+    /// The worker's write buffer: a request is encoded here and leaves at once.
+    pub(super) out: RefCell<Vec<u8>>,
     /// `User-Agent`; none if the plan's is empty.
-    pub(super) user_agent: Option<HeaderValue>,
+    pub(super) user_agent: Option<Vec<u8>>,
     /// What URLs put into heads, by their text: most scripts ask for few.
     headings: RefCell<hashbrown::HashMap<Box<str>, Heading>>,
     pub(super) dial_timeout: Duration,
@@ -68,23 +66,20 @@ const HEADINGS_MAX: usize = 1_024;
 #[derive(Debug, Clone)]
 pub(super) struct Heading {
     /// The target in origin-form (RFC 9112, 3.2.1).
-    pub(super) target: PathAndQuery,
+    pub(super) target: Rc<str>,
     /// The header `host`.
-    pub(super) host: HeaderValue,
+    pub(super) host: Rc<str>,
 }
 
 impl Heading {
     fn of(url: &Url) -> Result<Self, ProtocolError> {
-        let bad = |why: String| ProtocolError::from(ErrorKind::InvalidUrl).with_detail(why);
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(bad(format!("neither http nor https: {url}")));
+            let why = format!("neither http nor https: {url}");
+            return Err(ProtocolError::from(ErrorKind::InvalidUrl).with_detail(why));
         }
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
         let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-        Ok(Self {
-            target: PathAndQuery::try_from(target).map_err(|error| bad(error.to_string()))?,
-            host: HeaderValue::try_from(host).map_err(|error| bad(error.to_string()))?,
-        })
+        Ok(Self { target: target.into(), host: host.into() })
     }
 }
 
@@ -119,10 +114,13 @@ impl Network {
         let seed = SplitMix64::try_from_rng(&mut SysRng).map_or(0, |mut random| random.next_u64());
         let user_agent = match plan.user_agent.as_str() {
             "" => None,
-            text => Some(HeaderValue::from_str(text).map_err(|_| {
-                let message = "user_agent: control characters cannot be in a header";
-                ProtocolError::new(ErrorKind::Other, message)
-            })?),
+            text => {
+                Headers::new().append("user-agent", text.as_bytes()).map_err(|_| {
+                    let message = "user_agent: control characters cannot be in a header";
+                    ProtocolError::new(ErrorKind::Other, message)
+                })?;
+                Some(text.as_bytes().to_vec())
+            }
         };
         Ok(Rc::new(Self {
             hosts: Hosts::new(&plan.hosts)?,
@@ -130,7 +128,8 @@ impl Network {
             random: Cell::new(seed),
             verify,
             tls: OnceCell::new(),
-            scratch: Rc::new(RefCell::new(Box::default())),
+            scratch: RefCell::default(),
+            out: RefCell::default(),
             user_agent,
             headings: RefCell::default(),
             dial_timeout: DIAL_TIMEOUT,
@@ -160,13 +159,13 @@ impl Network {
         Arc::clone(self.tls.get_or_init(|| Arc::new(tls::config(&self.verify))))
     }
 
-    /// Returns the worker's read buffer.
-    pub(super) fn scratch(&self) -> Scratch {
+    /// Returns the worker's read buffer, for as long as nobody waits.
+    pub(super) fn scratch(&self) -> RefMut<'_, [u8]> {
         let mut buffer = self.scratch.borrow_mut();
         if buffer.is_empty() {
             *buffer = vec![0; SCRATCH_BYTES].into_boxed_slice();
         }
-        Rc::clone(&self.scratch)
+        RefMut::map(buffer, |buffer| &mut **buffer)
     }
 
     /// Returns the plan's address for a host, if it gives one.

@@ -38,8 +38,7 @@ impl Timings {
 
 /// When bytes of the current exchange passed a connection.
 ///
-/// Shared by the connection, which stamps, and the exchange, which reads: the stamps outlive an
-/// exchange that is cut off.
+/// They belong to the request: they outlive a connection that is cut off.
 #[derive(Debug, Default)]
 pub(super) struct Stamps {
     first_write: Cell<Option<Instant>>,
@@ -48,6 +47,8 @@ pub(super) struct Stamps {
     last_read: Cell<Option<Instant>>,
     /// Whether the socket has refused to take more of the request for now.
     write_stalled: Cell<bool>,
+    /// Whether TLS has taken bytes that may not have left for the socket.
+    held_back: Cell<bool>,
 }
 
 impl Stamps {
@@ -58,6 +59,7 @@ impl Stamps {
         self.first_read.set(None);
         self.last_read.set(None);
         self.write_stalled.set(false);
+        self.held_back.set(false);
     }
 
     /// Notes that bytes are about to be written.
@@ -71,6 +73,17 @@ impl Stamps {
     pub(super) fn wrote(&self) {
         self.last_write.set(Some(clock::now()));
         self.write_stalled.set(false);
+        self.held_back.set(false);
+    }
+
+    /// Notes that TLS has taken bytes to be written.
+    pub(super) fn held_back(&self) {
+        self.held_back.set(true);
+    }
+
+    /// Returns whether TLS may still hold written bytes.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.held_back.get()
     }
 
     /// Notes that the socket takes no more for now.

@@ -12,7 +12,6 @@ mod batch;
 mod body;
 mod cookies;
 mod expect;
-mod flat;
 mod params;
 mod response;
 mod send;

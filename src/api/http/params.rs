@@ -4,13 +4,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 use super::cookies::Jar;
 use super::expect::Expected;
 use super::session::Session;
 use crate::api::{ApiError, Fields, Map, Value};
+use crate::protocol::{BadHeader, Headers};
 
 /// The names of a request's `params`.
 pub(super) const NAMES: &[&str] = &[
@@ -30,7 +29,7 @@ pub(super) const NAMES: &[&str] = &[
 /// The named arguments of a request.
 #[derive(Default)]
 pub(super) struct Params {
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Headers,
     /// Name, value, and whether it replaces a cookie of the jar.
     pub(super) cookies: Vec<(String, String, bool)>,
     pub(super) jar: Option<Rc<Jar>>,
@@ -90,7 +89,12 @@ impl Params {
         params.redirects = fields.count("redirects")?.map(|count| count.min(1_000) as u32);
         if fields.has("auth") {
             let auth = read_auth(fields)?;
-            params.headers.insert(AUTHORIZATION, auth);
+            params.headers.insert("authorization", auth.as_bytes()).map_err(|_| {
+                ApiError::usage(format!(
+                    "{}: `auth` has a character that headers cannot hold",
+                    fields.place
+                ))
+            })?;
         }
         params.response = match fields.text("response")? {
             None => None,
@@ -116,28 +120,24 @@ impl Params {
 }
 
 /// Reads headers into a map, replacing those of the same name; a list gives several values.
-pub(super) fn read_headers(
-    place: &str,
-    headers: &Map,
-    into: &mut HeaderMap,
-) -> Result<(), ApiError> {
+pub(super) fn read_headers(place: &str, headers: &Map, into: &mut Headers) -> Result<(), ApiError> {
     for (name, value) in headers.iter() {
-        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-            ApiError::usage(format!("{place}: headers: \"{name}\" is no header name"))
-        })?;
-        into.remove(&header);
+        into.remove(name);
         let values = match value {
             Value::List(list) => list.as_slice(),
             other => std::slice::from_ref(other),
         };
         for value in values {
             let text = crate::api::args::tag(place, name, value)?;
-            let value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| {
-                ApiError::usage(format!(
-                    "{place}: headers: the value of `{name}` has a character that headers cannot hold"
-                ))
+            into.append(name, text.as_bytes()).map_err(|error| {
+                ApiError::usage(match error {
+                    BadHeader::Name => format!("{place}: headers: \"{name}\" is no header name"),
+                    BadHeader::Value => format!(
+                        "{place}: headers: the value of `{name}` has a character that headers \
+                         cannot hold"
+                    ),
+                })
             })?;
-            into.append(&header, value);
         }
     }
     Ok(())
@@ -160,7 +160,7 @@ fn read_cookies(fields: &Fields, cookies: Map) -> Result<Vec<(String, String, bo
 }
 
 /// Reads `auth = { basic = { user, password } }` (RFC 7617) or `{ bearer = token }` (RFC 6750).
-fn read_auth(fields: &mut Fields) -> Result<HeaderValue, ApiError> {
+fn read_auth(fields: &mut Fields) -> Result<String, ApiError> {
     let wanted = "{ basic = { user, password } } or { bearer = token }";
     let map = match fields.take("auth") {
         Value::Map(map) => map,
@@ -169,7 +169,7 @@ fn read_auth(fields: &mut Fields) -> Result<HeaderValue, ApiError> {
     let text = |value: Option<&Value>| {
         value.and_then(Value::as_text).map(std::borrow::Cow::into_owned).unwrap_or_default()
     };
-    let value = match map.iter().next() {
+    Ok(match map.iter().next() {
         Some(("basic", Value::List(pair))) if map.len() == 1 && pair.len() == 2 => {
             let pair = format!("{}:{}", text(pair.first()), text(pair.get(1)));
             format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(pair))
@@ -182,11 +182,5 @@ fn read_auth(fields: &mut Fields) -> Result<HeaderValue, ApiError> {
             format!("Bearer {}", text(Some(token)))
         }
         _ => return Err(fields.wrong("auth", wanted, &Value::Map(Map::new()))),
-    };
-    HeaderValue::from_str(&value).map_err(|_| {
-        ApiError::usage(format!(
-            "{}: `auth` has a character that headers cannot hold",
-            fields.place
-        ))
     })
 }

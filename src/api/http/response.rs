@@ -3,12 +3,11 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method as HttpMethod};
+use http::Method as HttpMethod;
 
-use super::flat::FlatHeaders;
 use super::params::Kind;
 use crate::api::{Answer, ApiError, Args, Map, Method, Object, Text, Value, VuContext};
-use crate::protocol::{self, Response, Timings};
+use crate::protocol::{self, Headers as HeaderLines, Response, Timings};
 
 pub(in crate::api) const METHODS: &[Method] =
     &[Method { name: "json", params: &["path?"], waits: false }];
@@ -44,16 +43,14 @@ pub(super) struct Answered {
     status_text: std::borrow::Cow<'static, str>,
     ok: bool,
     proto: &'static str,
-    headers: Rc<FlatHeaders>,
-    cookies: Option<Box<HeaderMap>>,
+    headers: HeaderLines,
     body: Bytes,
     kind: Kind,
     timings: Timings,
     error: Option<String>,
     remote: Option<std::net::SocketAddr>,
     tls_version: &'static str,
-    /// What was sent, flat too: a header map takes a KiB as long as the script keeps the answer.
-    sent_headers: Rc<FlatHeaders>,
+    sent_headers: HeaderLines,
     sent_body: Bytes,
 }
 
@@ -66,8 +63,6 @@ impl Answered {
             Some(error) => error.kind.code(),
             None => protocol::status_code_error(status).unwrap_or(0),
         };
-        let cookies = response.headers.contains_key(http::header::SET_COOKIE);
-        let cookies = cookies.then(|| Box::new(response.headers.clone()));
         // An answer that broke off is no answer: k6 gives status 0 with every error too.
         let status = if exchange.error.is_some() { 0 } else { status };
         Self {
@@ -78,15 +73,14 @@ impl Answered {
             status_text: response.status_text,
             ok,
             proto: exchange.proto,
-            headers: Rc::new(FlatHeaders::new(&response.headers)),
-            cookies,
+            headers: response.headers,
             body: response.body,
             kind,
             timings: exchange.timings,
             error: exchange.error.map(|error| error.message),
             remote: exchange.remote_address,
             tls_version: exchange.tls_version,
-            sent_headers: Rc::new(FlatHeaders::new(&response.sent.headers)),
+            sent_headers: response.sent.headers,
             sent_body: response.sent.body,
         }
     }
@@ -101,15 +95,14 @@ impl Answered {
             status_text: "".into(),
             ok: false,
             proto: "",
-            headers: Rc::default(),
-            cookies: None,
+            headers: HeaderLines::new(),
             body: Bytes::new(),
             kind: Kind::Text,
             timings: Timings::default(),
             error: Some(message),
             remote: None,
             tls_version: "",
-            sent_headers: Rc::default(),
+            sent_headers: HeaderLines::new(),
             sent_body: Bytes::new(),
         }
     }
@@ -148,9 +141,7 @@ impl Answered {
     /// Returns cookies in k6's shape: name to a list of cookies.
     fn cookies(&self) -> Value {
         let mut cookies = Map::new();
-        for cookie in
-            self.cookies.iter().flat_map(|headers| protocol::Cookie::from_headers(headers))
-        {
+        for cookie in protocol::Cookie::from_headers(&self.headers) {
             let mut members = Map::new();
             members.push("name", cookie.name.as_str());
             members.push("value", cookie.value);
@@ -174,7 +165,7 @@ impl Answered {
         let mut request = Map::new();
         request.push("method", self.method.as_str());
         request.push("url", self.url.as_str());
-        request.push("headers", Value::object(Headers(Rc::clone(&self.sent_headers))));
+        request.push("headers", Value::object(Headers(self.sent_headers.clone())));
         request.push("body", Value::Text(Text::from_bytes(self.sent_body.clone())));
         Value::Map(request)
     }
@@ -191,7 +182,7 @@ impl Object for Answered {
             "status" => Value::Int(i64::from(self.status)),
             "body" => self.body(),
             "ok" => Value::Bool(self.ok),
-            "headers" => Value::object(Headers(Rc::clone(&self.headers))),
+            "headers" => Value::object(Headers(self.headers.clone())),
             "timings" => self.timings(),
             "error" => self.error.as_deref().map(Value::from).into(),
             "error_code" => Value::Int(i64::from(self.error_code)),
@@ -259,7 +250,7 @@ impl Object for Answered {
 }
 
 /// Headers by name in any case; several of one name are joined by `, ` or kept apart by `all`.
-struct Headers(Rc<FlatHeaders>);
+struct Headers(HeaderLines);
 
 impl Headers {
     fn joined(&self, name: &str) -> Option<Value> {
@@ -299,7 +290,7 @@ impl Object for Headers {
 
     fn entries(&self, _: &Rc<VuContext>) -> Option<Vec<(String, Value)>> {
         let mut entries: Vec<(String, Value)> = Vec::new();
-        for name in self.0.names() {
+        for (name, _) in &self.0 {
             if !entries.iter().any(|(known, _)| known == name) {
                 entries.push((name.to_owned(), self.joined(name)?));
             }

@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use http::header::{CONTENT_TYPE, COOKIE, HeaderValue};
-
 use super::Call;
 use super::params::{Kind, Params};
 use super::response::Answered;
@@ -11,7 +9,7 @@ use super::url::name_of;
 use crate::api::{ApiError, ErrorKind, Event, LogLevel, VuContext};
 use crate::metrics::{RequestSample, RequestTimings, TagSetId};
 use crate::plan::HttpDebug;
-use crate::protocol::{self, Exchange, Request, Response, ResponseKind};
+use crate::protocol::{self, Exchange, Headers, Request, Response, ResponseKind};
 
 /// Sends a call and returns its response, whatever came of it.
 ///
@@ -39,10 +37,10 @@ pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, Api
         }
     };
     if let Some(content_type) = body.content_type.take()
-        && !params.headers.contains_key(CONTENT_TYPE)
-        && let Ok(value) = HeaderValue::from_str(&content_type)
+        && !params.headers.contains("content-type")
     {
-        params.headers.insert(CONTENT_TYPE, value);
+        // One that no head can hold is as good as none.
+        let _left_out = params.headers.append("content-type", content_type.as_bytes());
     }
     let jar = params.jar.take().map_or_else(|| Rc::clone(&vu.cookies), |jar| Rc::clone(&jar.0));
     add_cookies(&mut params, &jar.borrow(), &url)?;
@@ -87,11 +85,10 @@ fn add_cookies(
         }
         pairs.push(format!("{name}={value}"));
     }
-    let value = HeaderValue::from_str(&pairs.join("; ")).map_err(|_| {
-        ApiError::usage("params: `cookies` have a character that headers cannot hold")
-    })?;
-    params.headers.insert(COOKIE, value);
-    Ok(())
+    params
+        .headers
+        .insert("cookie", pairs.join("; ").as_bytes())
+        .map_err(|_| ApiError::usage("params: `cookies` have a character that headers cannot hold"))
 }
 
 /// Raises a failed request as an error if the author asked for it.
@@ -171,10 +168,9 @@ fn debug(vu: &VuContext, response: &Response, mode: HttpDebug) {
     use std::fmt::Write as _;
     let exchange = &response.exchange;
     let mut text = format!("> {} {}\n", exchange.method, exchange.url);
-    let head = |text: &mut String, mark: char, headers: &http::HeaderMap| {
+    let head = |text: &mut String, mark: char, headers: &Headers| {
         for (name, value) in headers {
-            let _infallible =
-                writeln!(text, "{mark} {name}: {}", String::from_utf8_lossy(value.as_bytes()));
+            let _infallible = writeln!(text, "{mark} {name}: {}", String::from_utf8_lossy(value));
         }
     };
     let body = |text: &mut String, body: &[u8]| {

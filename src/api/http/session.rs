@@ -3,10 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::HeaderMap;
-
 use super::{Call, VERBS};
 use crate::api::{Answer, ApiError, Args, Method, Object, Value, VuContext};
+use crate::protocol::Headers;
 
 const VERB_PARAMS: &[&str] = &["url", "params?"];
 const VERB_BODY_PARAMS: &[&str] = &["url", "body?", "params?"];
@@ -25,7 +24,7 @@ pub(in crate::api) const METHODS: &[Method] = &[
 /// Defaults for requests.
 pub(super) struct Session {
     pub(super) base_url: Option<String>,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Headers,
     pub(super) tags: Vec<(String, String)>,
     pub(super) timeout: Option<Duration>,
 }
@@ -33,7 +32,7 @@ pub(super) struct Session {
 /// `http.session{ base_url = ..., headers = ..., tags = ..., timeout = ... }`
 pub(super) fn session(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     let mut fields = args.fields(0, &["base_url", "headers", "tags", "timeout"])?;
-    let mut headers = HeaderMap::new();
+    let mut headers = Headers::new();
     if let Some(map) = fields.map("headers")? {
         super::params::read_headers(&fields.place, &map, &mut headers)?;
     }

@@ -8,31 +8,28 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use http::StatusCode;
 use rustls::ClientConfig;
 
+use super::body::Body;
+use super::h1::{Connection, Event, Head};
 use super::hop::Hop;
-use super::hyper1::{Connection, Head, Incoming};
 use super::pool::Pool;
-use super::{Exchange, Request, Response, ResponseKind, Sent, decode, redirect};
+use super::{Exchange, Headers, Request, Response, ResponseKind, Sent, decode, redirect};
 use crate::clock;
 use crate::plan::HttpPlan;
 use crate::protocol::connect::{self, Origin};
 use crate::protocol::io::Traffic;
+use crate::protocol::network::Heading;
 use crate::protocol::timing::{Phase, Stamps, Stopwatch, Timings};
 use crate::protocol::{CookieJar, ErrorKind, Network, ProtocolError, tls};
 
 /// A connection that was idle for longer is looked at again before a request that cannot be
 /// repeated: its end may wait in the queue behind a script that ran long.
 const TRUSTED_IDLE: Duration = Duration::from_millis(10);
-/// As much as is reserved for a body on the word of its head.
-const RESERVED_MAX: u64 = 1 << 20;
 
 /// One VU's HTTP client: its own keep-alive connections.
-///
-/// Its futures must run inside a [`tokio::task::LocalSet`].
 #[derive(Debug)]
 pub struct HttpClient {
     network: Rc<Network>,
@@ -47,6 +44,7 @@ pub struct HttpClient {
 #[derive(Debug)]
 struct Progress {
     watch: Stopwatch,
+    stamps: Stamps,
     line: RefCell<Option<Line>>,
     head: RefCell<Option<Head>>,
     /// Set when the answer was read to its end.
@@ -56,7 +54,6 @@ struct Progress {
 /// What is known of an exchange's connection.
 #[derive(Debug)]
 struct Line {
-    stamps: Rc<Stamps>,
     remote: SocketAddr,
     tls_version: &'static str,
 }
@@ -136,12 +133,11 @@ impl HttpClient {
         progress: &Progress,
     ) -> Result<Bytes, ProtocolError> {
         let close = self.plan.no_connection_reuse;
-        let target = hop.prepare(jar, &self.network, close)?;
+        let heading = hop.prepare(jar, &self.network, close)?;
         let _slot = self.pool.slot(&progress.watch).await;
         if let Some(connection) = self.kept(hop, &progress.watch).await {
-            let stamps = Rc::clone(&connection.stamps);
-            match self.transfer(connection, hop, &target, kind, progress).await {
-                Err(error) if may_repeat(&error, hop, &stamps) => progress.forget_line(),
+            match self.transfer(connection, hop, &heading, kind, progress).await {
+                Err(error) if may_repeat(&error, hop, &progress.stamps) => progress.forget_line(),
                 result => return result,
             }
         }
@@ -149,7 +145,7 @@ impl HttpClient {
         // small sizes.
         let connection = Box::pin(self.open(hop, progress)).await?;
         progress.watch.enter(Phase::Exchanging);
-        self.transfer(connection, hop, &target, kind, progress).await
+        self.transfer(connection, hop, &heading, kind, progress).await
     }
 
     /// Returns a kept connection, with the watch at [`Phase::Exchanging`].
@@ -180,7 +176,7 @@ impl HttpClient {
         });
         let dialed =
             connect::dial(&self.network, tls, &origin, &self.traffic, &progress.watch).await?;
-        Connection::open(dialed, origin, &self.network).await
+        Ok(Connection::new(dialed, origin))
     }
 
     /// Makes one exchange on a connection and keeps it afterwards if that can be.
@@ -188,29 +184,36 @@ impl HttpClient {
         &self,
         mut connection: Connection,
         hop: &Hop,
-        target: &PathAndQuery,
+        heading: &Heading,
         kind: ResponseKind,
         progress: &Progress,
     ) -> Result<Bytes, ProtocolError> {
         progress.take_line(&connection);
-        let sent = connection.exchange(&hop.method, target, hop.headers.clone(), hop.body.clone());
-        let (head, mut incoming) = sent.await?;
-        let status = head.status;
-        progress.head.replace(Some(head));
-        if status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(ErrorKind::UnexpectedUpgrade.into());
-        }
-        let limit = self.plan.body_bytes_max;
-        let body = match kind {
-            ResponseKind::Keep => read(&mut incoming, limit).await?,
-            ResponseKind::Discard => discard(&mut incoming).await?,
+        let mut body = Body::new(match kind {
+            ResponseKind::Keep => Some(self.plan.body_bytes_max),
+            ResponseKind::Discard => None,
+        });
+        let take = |event: Event<'_>| match event {
+            Event::Head(head, length) => {
+                let upgrades = head.status == StatusCode::SWITCHING_PROTOCOLS;
+                progress.head.replace(Some(head));
+                if upgrades {
+                    return Err(ErrorKind::UnexpectedUpgrade.into());
+                }
+                body.announce(length)
+            }
+            Event::Data(data) => body.take(data),
+            Event::End => Ok(()),
         };
-        progress.done.set(Some(progress.watch.timings(Some(&connection.stamps), false)));
-        if !self.plan.no_connection_reuse && connection.settle().await {
+        let outgoing = hop.outgoing(heading);
+        connection.exchange(outgoing, &self.network, &progress.stamps, take).await?;
+        let body = body.into_bytes();
+        progress.done.set(Some(progress.watch.timings(Some(&progress.stamps), false)));
+        if !self.plan.no_connection_reuse && connection.settle() {
             self.pool.keep(connection);
         }
         match progress.head.borrow().as_ref() {
-            Some(head) => decode::decode(&head.headers, body, limit),
+            Some(head) => decode::decode(&head.headers, body, self.plan.body_bytes_max),
             None => Ok(body),
         }
     }
@@ -226,42 +229,11 @@ fn may_repeat(error: &ProtocolError, hop: &Hop, stamps: &Stamps) -> bool {
     closed && !stamps.has_read() && (hop.is_idempotent() || !stamps.has_written())
 }
 
-async fn read(incoming: &mut Incoming, limit: u64) -> Result<Bytes, ProtocolError> {
-    let announced = incoming.announced().unwrap_or_default();
-    if announced > limit {
-        return Err(ErrorKind::BodyTooLarge.into());
-    }
-    // Most bodies come in one part.
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
-    while let Some(part) = incoming.next().await? {
-        if (first.len() + all.len() + part.len()) as u64 > limit {
-            return Err(ErrorKind::BodyTooLarge.into());
-        }
-        if first.is_empty() && all.is_empty() {
-            // A copy: a part is a slice of the connection's read buffer, which could not be used
-            // again as long as the script keeps the body.
-            first = Bytes::copy_from_slice(&part);
-            continue;
-        }
-        if all.is_empty() {
-            all.reserve((announced.min(RESERVED_MAX) as usize).max(first.len() + part.len()));
-            all.extend_from_slice(&std::mem::take(&mut first));
-        }
-        all.extend_from_slice(&part);
-    }
-    Ok(if all.is_empty() { first } else { all.freeze() })
-}
-
-async fn discard(incoming: &mut Incoming) -> Result<Bytes, ProtocolError> {
-    while incoming.next().await?.is_some() {}
-    Ok(Bytes::new())
-}
-
 impl Progress {
     fn start() -> Self {
         Self {
             watch: Stopwatch::start(),
+            stamps: Stamps::default(),
             line: RefCell::default(),
             head: RefCell::default(),
             done: Cell::default(),
@@ -269,12 +241,9 @@ impl Progress {
     }
 
     fn take_line(&self, connection: &Connection) {
-        connection.stamps.clear();
-        self.line.replace(Some(Line {
-            stamps: Rc::clone(&connection.stamps),
-            remote: connection.remote,
-            tls_version: connection.tls_version,
-        }));
+        self.stamps.clear();
+        self.line
+            .replace(Some(Line { remote: connection.remote, tls_version: connection.tls_version }));
     }
 
     /// Gives up a connection that turned out dead: its time was waiting for one that lives.
@@ -285,7 +254,7 @@ impl Progress {
 
     fn into_response(self, hop: &Hop, result: Result<Bytes, ProtocolError>) -> Response {
         let line = self.line.into_inner();
-        let stamps = line.as_ref().map(|line| &*line.stamps);
+        let stamps = line.is_some().then_some(&self.stamps);
         let timings = self.done.get().unwrap_or_else(|| self.watch.timings(stamps, true));
         let (error, body) = match result {
             Ok(body) => (None, body),
@@ -294,7 +263,7 @@ impl Progress {
         let head = self.head.into_inner();
         let (proto, status) = head.as_ref().map_or(("", None), |h| (h.proto, Some(h.status)));
         let (status_text, headers) =
-            head.map_or((Cow::Borrowed(""), HeaderMap::new()), |h| (h.status_text, h.headers));
+            head.map_or((Cow::Borrowed(""), Headers::new()), |h| (h.status_text, h.headers));
         Response {
             exchange: Exchange {
                 method: hop.method.clone(),
@@ -335,7 +304,7 @@ mod tests {
         let request = Request {
             method: http::Method::GET,
             url: "http://127.0.0.1/".parse().unwrap(),
-            headers: HeaderMap::new(),
+            headers: Headers::new(),
             body: Bytes::new(),
             timeout: Duration::from_secs(1),
             redirects: 0,

@@ -5,14 +5,11 @@ use std::cell::RefCell;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING, USER_AGENT,
-};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method};
+use http::Method;
 use url::Url;
 
-use super::Request;
+use super::h1::Outgoing;
+use super::{Headers, Request};
 use crate::protocol::cookie::{self, CookieJar};
 use crate::protocol::network::{Heading, Network};
 use crate::protocol::{ErrorKind, ProtocolError};
@@ -24,25 +21,32 @@ pub(super) struct Hop {
     /// Without user and password.
     pub(super) url: Url,
     /// As sent, once [`Self::prepare`] was called.
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Headers,
     pub(super) body: Bytes,
     /// The cookies that the author gave: sent besides the jar's.
-    pub(super) own_cookie: Option<HeaderValue>,
+    pub(super) own_cookie: Option<String>,
     /// Whether the author gave the header `host`.
     pub(super) own_host: bool,
+    /// Whether the body is sent chunked, as the author wished.
+    chunked: bool,
+    /// Whether the connection ends with the answer.
+    closes: bool,
 }
 
 impl Hop {
     /// Returns the first request of a chain.
     pub(super) fn first(request: Request) -> Self {
         let Request { method, url, headers, body, .. } = request;
+        let cookies: Vec<_> = headers.all("cookie").map(String::from_utf8_lossy).collect();
         let mut hop = Self {
             method,
             url,
-            own_cookie: headers.get(COOKIE).cloned(),
-            own_host: headers.contains_key(HOST),
+            own_cookie: (!cookies.is_empty()).then(|| cookies.join("; ")),
+            own_host: headers.contains("host"),
             headers,
             body,
+            chunked: false,
+            closes: false,
         };
         hop.take_userinfo();
         hop
@@ -60,54 +64,80 @@ impl Hop {
         pair.extend(percent_decoded(url.password().unwrap_or_default()));
         // Neither can fail where there was userinfo before.
         let _cleared = (url.set_username(""), url.set_password(None));
-        let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair)))
-            .expect("base64 is a header value");
-        value.set_sensitive(true);
-        self.headers.entry(AUTHORIZATION).or_insert(value);
+        if !self.headers.contains("authorization") {
+            let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
+            let added = self.headers.append("authorization", value.as_bytes());
+            added.expect("base64 is a header's value");
+        }
     }
 
-    /// Completes the head and returns the request's target in origin-form (RFC 9112, 3.2.1).
+    /// Completes the head and returns what its first line needs.
     ///
     /// # Errors
     ///
-    /// The URL is not one that HTTP can request.
+    /// The URL is not one that HTTP can request, or a cookie is none that a head can hold.
     pub(super) fn prepare(
         &mut self,
         jar: Option<&RefCell<CookieJar>>,
         network: &Network,
         close: bool,
-    ) -> Result<PathAndQuery, ProtocolError> {
-        let Heading { target, host } = network.heading(&self.url)?;
-        let user_agent = network.user_agent.as_ref();
-        let given = std::mem::take(&mut self.headers);
-        let mut headers = HeaderMap::with_capacity(given.len() + 6);
-        // `Host` goes first (RFC 9110, 7.2).
-        let host = match given.get(HOST) {
-            Some(own) => own.clone(),
-            None => host,
+    ) -> Result<Heading, ProtocolError> {
+        let heading = network.heading(&self.url)?;
+        let bad = |error: super::BadHeader| {
+            ProtocolError::from(ErrorKind::Other).with_detail(error.to_string())
         };
-        headers.insert(HOST, host);
-        headers.extend(given);
-        match headers.get(USER_AGENT) {
-            Some(empty) if empty.is_empty() => drop(headers.remove(USER_AGENT)),
-            Some(_) => {}
-            None => drop(user_agent.and_then(|agent| headers.insert(USER_AGENT, agent.clone()))),
+        let given = std::mem::take(&mut self.headers);
+        let mut headers = Headers::new();
+        // `Host` goes first (RFC 9110, 7.2).
+        let host = given.get("host").unwrap_or(heading.host.as_bytes());
+        headers.append("host", host).map_err(bad)?;
+        for (name, value) in &given {
+            // Two lengths are how requests are smuggled (RFC 9112, 6.2): the body decides. An empty
+            // `user-agent` sends none.
+            let left_out = matches!(name, "host" | "content-length")
+                || name == "user-agent" && value.is_empty()
+                || name == "transfer-encoding" && self.body.is_empty();
+            if !left_out {
+                headers.append(name, value).map_err(bad)?;
+            }
         }
-        if close && !headers.contains_key(CONNECTION) {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        if let (Some(agent), false) = (&network.user_agent, given.contains("user-agent")) {
+            headers.append("user-agent", agent).map_err(bad)?;
         }
-        // Two lengths are how requests are smuggled (RFC 9112, 6.2): the body decides.
-        headers.remove(CONTENT_LENGTH);
+        if close && !headers.contains("connection") {
+            headers.append("connection", b"close").map_err(bad)?;
+        }
+        self.closes = has_token(&headers, "connection", "close");
+        self.chunked = headers.contains("transfer-encoding");
+        if self.chunked && !has_token(&headers, "transfer-encoding", "chunked") {
+            // Without it nobody could tell where the body ends (RFC 9112, 6.1).
+            headers.append("transfer-encoding", b"chunked").map_err(bad)?;
+        }
         let expects_body = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
-        if (!self.body.is_empty() || expects_body) && !headers.contains_key(TRANSFER_ENCODING) {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        if (!self.body.is_empty() || expects_body) && !self.chunked {
+            let length = self.body.len().to_string();
+            headers.append("content-length", length.as_bytes()).map_err(bad)?;
         }
-        match self.cookies(jar)? {
-            Some(cookies) => drop(headers.insert(COOKIE, cookies)),
-            None => drop(headers.remove(COOKIE)),
+        match self.cookies(jar) {
+            Some(cookies) => headers.insert("cookie", cookies.as_bytes()).map_err(|error| {
+                ProtocolError::from(ErrorKind::InvalidCookie).with_detail(error.to_string())
+            })?,
+            None => headers.remove("cookie"),
         }
         self.headers = headers;
-        Ok(target)
+        Ok(heading)
+    }
+
+    /// Returns the request as it goes over the wire, once [`Self::prepare`] was called.
+    pub(super) fn outgoing<'a>(&'a self, heading: &'a Heading) -> Outgoing<'a> {
+        Outgoing {
+            method: &self.method,
+            target: &heading.target,
+            headers: &self.headers,
+            body: &self.body,
+            chunked: self.chunked,
+            closes: self.closes,
+        }
     }
 
     /// Returns whether sending it twice is the same as once (RFC 9110, 9.2.2).
@@ -116,30 +146,29 @@ impl Hop {
     }
 
     /// Joins the author's cookies and those of the jar whose names the author does not give.
-    fn cookies(
-        &self,
-        jar: Option<&RefCell<CookieJar>>,
-    ) -> Result<Option<HeaderValue>, ProtocolError> {
+    fn cookies(&self, jar: Option<&RefCell<CookieJar>>) -> Option<String> {
         let from_jar = jar.and_then(|jar| jar.borrow().header_for(&self.url));
-        let header = match (&self.own_cookie, from_jar) {
-            (own, None) => return Ok(own.clone()),
-            (None, Some(jar)) => jar,
+        match (&self.own_cookie, from_jar) {
+            (own, None) => own.clone(),
+            (None, jar) => jar,
             (Some(own), Some(jar)) => {
-                let own = String::from_utf8_lossy(own.as_bytes()).into_owned();
                 let mut joined = own.clone();
                 for (name, pair) in cookie::pairs(&jar) {
-                    if !cookie::pairs(&own).any(|(given, _)| given == name) {
+                    if !cookie::pairs(own).any(|(given, _)| given == name) {
                         joined.push_str("; ");
                         joined.push_str(pair);
                     }
                 }
-                joined
+                Some(joined)
             }
-        };
-        HeaderValue::try_from(header).map(Some).map_err(|error| {
-            ProtocolError::from(ErrorKind::InvalidCookie).with_detail(error.to_string())
-        })
+        }
     }
+}
+
+/// Returns whether one of the lists in a header's lines has a token, in any case.
+fn has_token(headers: &Headers, name: &str, token: &str) -> bool {
+    let items = headers.all(name).flat_map(|value| value.split(|byte| *byte == b','));
+    items.map(<[u8]>::trim_ascii).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
 }
 
 fn percent_decoded(text: &str) -> Vec<u8> {
@@ -171,14 +200,15 @@ mod tests {
     use crate::plan::{Facts, HttpPlan, Options, resolve};
     use crate::protocol::CookieAttributes;
 
-    fn hop(method: Method, url: &str, headers: &[(&'static str, &'static str)]) -> Hop {
-        let pair = |&(name, value): &(&'static str, &'static str)| {
-            (name.parse().expect("name"), HeaderValue::from_static(value))
-        };
+    fn hop(method: Method, url: &str, headers: &[(&str, &str)]) -> Hop {
+        let mut given = Headers::new();
+        for (name, value) in headers {
+            given.append(name, value.as_bytes()).expect("valid");
+        }
         Hop::first(Request {
             method,
             url: Url::parse(url).expect("url"),
-            headers: headers.iter().map(pair).collect(),
+            headers: given,
             body: Bytes::new(),
             timeout: Duration::from_secs(1),
             redirects: 0,
@@ -193,12 +223,12 @@ mod tests {
     }
 
     fn prepared(mut hop: Hop) -> (Hop, String) {
-        let target = hop.prepare(None, &network("kt"), false).expect("target");
-        (hop, target.to_string())
+        let heading = hop.prepare(None, &network("kt"), false).expect("target");
+        (hop, heading.target.to_string())
     }
 
     fn header<'a>(hop: &'a Hop, name: &str) -> Option<&'a str> {
-        hop.headers.get(name).map(|value| value.to_str().expect("text"))
+        hop.headers.get(name).map(|value| std::str::from_utf8(value).expect("text"))
     }
 
     #[test]

@@ -5,17 +5,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use url::Url;
 
 pub use self::client::HttpClient;
+pub use self::headers::{BadHeader, Headers};
 
 use super::{ProtocolError, Timings};
 
+mod body;
 mod client;
 mod decode;
+mod h1;
+mod headers;
 mod hop;
-mod hyper1;
 mod pool;
 mod redirect;
 
@@ -30,7 +33,7 @@ pub struct Request {
     ///
     /// `content-length` is always the body's. A cookie here goes before the jar's of that name. An
     /// empty `user-agent` sends none.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// The body.
     pub body: Bytes,
     /// Time for the request with its redirects.
@@ -79,7 +82,7 @@ pub struct Response {
     /// `OK`; empty without an answer.
     pub status_text: Cow<'static, str>,
     /// The answer's headers, multi-valued ones kept apart.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// Decoded; empty if discarded.
     pub body: Bytes,
     /// What the last hop sent.
@@ -92,7 +95,7 @@ pub struct Response {
 #[derive(Debug, Clone, Default)]
 pub struct Sent {
     /// All headers, with those the client added.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// The body.
     pub body: Bytes,
 }

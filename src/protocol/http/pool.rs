@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use url::Url;
 
-use super::hyper1::Connection;
+use super::h1::Connection;
 use crate::protocol::timing::{Phase, Stopwatch};
 
 /// One VU's connections. Kept and used ones together are never more than `max`.
@@ -39,7 +39,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         loop {
             let at = idle.iter().rposition(|connection| connection.origin.is_of(url))?;
-            let connection = idle.remove(at);
+            let mut connection = idle.remove(at);
             if connection.is_usable() {
                 return Some(connection);
             }
@@ -51,9 +51,9 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let used = self.max - self.slots.available_permits();
         if idle.len() + used > self.max {
-            idle.retain(Connection::is_usable);
+            idle.retain_mut(Connection::is_usable);
             let surplus = (idle.len() + used).saturating_sub(self.max).min(idle.len());
-            idle.drain(..surplus);
+            idle.drain(..surplus).for_each(Connection::close);
         }
     }
 
@@ -64,6 +64,12 @@ impl Pool {
 
     /// Closes all kept connections.
     pub(super) fn clear(&self) {
-        self.idle.borrow_mut().clear();
+        self.idle.take().into_iter().for_each(Connection::close);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.clear();
     }
 }

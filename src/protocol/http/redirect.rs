@@ -1,19 +1,15 @@
 //! Which answers send a request elsewhere, and what the next request keeps: Go's rules, as k6's.
 
-use http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE,
-    HOST, LOCATION, PROXY_AUTHORIZATION, TRANSFER_ENCODING, WWW_AUTHENTICATE,
-};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use url::Url;
 
 use super::hop::Hop;
 use crate::protocol::cookie::{self, Cookie};
-use crate::protocol::{ErrorKind, ProtocolError};
+use crate::protocol::{ErrorKind, Headers, ProtocolError};
 
 /// Returns whether an answer asks for another request. One without `location` is just an answer.
-pub(super) fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains_key(LOCATION)
+pub(super) fn is_redirect(status: StatusCode, headers: &Headers) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains("location")
 }
 
 /// Turns a request into the one that its answer asks for.
@@ -24,9 +20,9 @@ pub(super) fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
 pub(super) fn follow(
     hop: &mut Hop,
     status: StatusCode,
-    answer: &HeaderMap,
+    answer: &Headers,
 ) -> Result<(), ProtocolError> {
-    let location = answer.get(LOCATION).map(HeaderValue::as_bytes).unwrap_or_default();
+    let location = answer.get("location").unwrap_or_default();
     let location = String::from_utf8_lossy(location);
     let next = match hop.url.join(&location) {
         Ok(next) if matches!(next.scheme(), "http" | "https") && next.has_host() => next,
@@ -40,22 +36,22 @@ pub(super) fn follow(
     }
     // A host of the author's own is for this server; a relative location stays with it.
     if !hop.own_host || Url::parse(&location).is_ok() {
-        hop.headers.remove(HOST);
+        hop.headers.remove("host");
         hop.own_host = false;
     }
-    hop.headers.remove(COOKIE);
+    hop.headers.remove("cookie");
     if next.host_str() == hop.url.host_str() {
         hop.own_cookie = hop.own_cookie.take().and_then(|own| without_replaced(&own, answer));
     } else {
         // What was meant for one server is not shown to another, nor to the first when it is
         // reached by way of another.
-        for secret in [AUTHORIZATION, PROXY_AUTHORIZATION, WWW_AUTHENTICATE] {
+        for secret in ["authorization", "proxy-authorization", "www-authenticate"] {
             hop.headers.remove(secret);
         }
         hop.own_cookie = None;
     }
     if !next.username().is_empty() || next.password().is_some() {
-        hop.headers.remove(AUTHORIZATION);
+        hop.headers.remove("authorization");
     }
     hop.url = next;
     hop.take_userinfo();
@@ -68,25 +64,25 @@ fn without_body(hop: &mut Hop) {
     }
     hop.body.clear();
     // They describe the body that is no more (RFC 9110, 15.4); the length is set anew anyway.
-    for header in
-        [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, TRANSFER_ENCODING]
-    {
-        hop.headers.remove(header);
+    for name in [
+        "content-type",
+        "content-encoding",
+        "content-language",
+        "content-location",
+        "transfer-encoding",
+    ] {
+        hop.headers.remove(name);
     }
 }
 
 /// Returns the author's cookies but those that the answer has set anew.
-fn without_replaced(own: &HeaderValue, answer: &HeaderMap) -> Option<HeaderValue> {
+fn without_replaced(own: &str, answer: &Headers) -> Option<String> {
     let set = Cookie::from_headers(answer);
-    if set.is_empty() {
-        return Some(own.clone());
-    }
-    let own = String::from_utf8_lossy(own.as_bytes());
-    let kept: Vec<&str> = cookie::pairs(&own)
+    let kept: Vec<&str> = cookie::pairs(own)
         .filter(|(name, _)| set.iter().all(|cookie| cookie.name != *name))
         .map(|(_, pair)| pair)
         .collect();
-    if kept.is_empty() { None } else { HeaderValue::try_from(kept.join("; ")).ok() }
+    (!kept.is_empty()).then(|| kept.join("; "))
 }
 
 #[cfg(test)]
@@ -102,13 +98,14 @@ mod tests {
     fn post() -> Hop {
         let given =
             [("content-type", "text/plain"), ("authorization", "x"), ("cookie", "a=1; b=2")];
-        let pair = |(name, value): (&'static str, &'static str)| {
-            (name.parse().expect("name"), HeaderValue::from_static(value))
-        };
+        let mut headers = Headers::new();
+        for (name, value) in given {
+            headers.append(name, value.as_bytes()).expect("valid");
+        }
         Hop::first(Request {
             method: Method::POST,
             url: Url::parse("http://example.org/a/b?c").expect("url"),
-            headers: given.into_iter().map(pair).collect(),
+            headers,
             body: Bytes::from_static(b"body"),
             timeout: Duration::from_secs(1),
             redirects: 9,
@@ -116,11 +113,11 @@ mod tests {
         })
     }
 
-    fn answer(location: &str, set_cookie: Option<&'static str>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(LOCATION, location.parse().expect("location"));
+    fn answer(location: &str, set_cookie: Option<&str>) -> Headers {
+        let mut headers = Headers::new();
+        headers.append("location", location.as_bytes()).expect("location");
         if let Some(line) = set_cookie {
-            headers.insert(http::header::SET_COOKIE, HeaderValue::from_static(line));
+            headers.append("set-cookie", line.as_bytes()).expect("cookie");
         }
         headers
     }
@@ -137,12 +134,12 @@ mod tests {
         for status in [301, 302, 303] {
             let hop = followed(status, "/x");
             assert_eq!((hop.method, hop.body.len()), (Method::GET, 0));
-            assert!(!hop.headers.contains_key(CONTENT_TYPE));
+            assert!(!hop.headers.contains("content-type"));
         }
         for status in [307, 308] {
             let hop = followed(status, "/x");
             assert_eq!((hop.method, hop.body.len()), (Method::POST, 4));
-            assert!(hop.headers.contains_key(CONTENT_TYPE));
+            assert!(hop.headers.contains("content-type"));
         }
         let mut head = post();
         head.method = Method::HEAD;
@@ -166,15 +163,15 @@ mod tests {
     #[test]
     fn secrets_stay_with_their_host() {
         let same = followed(307, "https://example.org:8443/x");
-        assert!(same.headers.contains_key(AUTHORIZATION) && same.own_cookie.is_some());
+        assert!(same.headers.contains("authorization") && same.own_cookie.is_some());
         let other = followed(307, "http://www.example.org/x");
-        assert!(!other.headers.contains_key(AUTHORIZATION) && other.own_cookie.is_none());
+        assert!(!other.headers.contains("authorization") && other.own_cookie.is_none());
     }
 
     #[test]
     fn a_password_in_the_location_goes_before_the_one_so_far() {
         let hop = followed(302, "http://a:b@example.org/x");
-        assert_eq!(hop.headers.get(AUTHORIZATION), Some(&HeaderValue::from_static("Basic YTpi")));
+        assert_eq!(hop.headers.get("authorization"), Some(&b"Basic YTpi"[..]));
         assert_eq!(hop.url.as_str(), "http://example.org/x");
     }
 
@@ -182,10 +179,10 @@ mod tests {
     fn a_host_header_of_the_authors_stays_for_relative_locations_only() {
         for (location, stays) in [("/x", true), ("http://example.org/x", false)] {
             let mut hop = post();
-            hop.headers.insert(HOST, HeaderValue::from_static("own"));
+            hop.headers.insert("host", b"own").expect("valid");
             hop.own_host = true;
             follow(&mut hop, StatusCode::FOUND, &answer(location, None)).expect("location");
-            assert_eq!(hop.headers.contains_key(HOST), stays, "{location}");
+            assert_eq!(hop.headers.contains("host"), stays, "{location}");
         }
     }
 
@@ -193,7 +190,7 @@ mod tests {
     fn a_cookie_that_the_answer_sets_anew_replaces_the_authors() {
         let mut hop = post();
         follow(&mut hop, StatusCode::FOUND, &answer("/x", Some("a=new"))).expect("location");
-        assert_eq!(hop.own_cookie, Some(HeaderValue::from_static("b=2")));
+        assert_eq!(hop.own_cookie.as_deref(), Some("b=2"));
     }
 
     #[test]
@@ -214,8 +211,8 @@ mod tests {
                 && hop.url.host_str() != Some("example.org")
             {
                 prop_assert!(hop.own_cookie.is_none());
-                prop_assert!(!hop.headers.contains_key(AUTHORIZATION));
-                prop_assert!(!hop.headers.contains_key(COOKIE));
+                prop_assert!(!hop.headers.contains("authorization"));
+                prop_assert!(!hop.headers.contains("cookie"));
             }
         }
     }

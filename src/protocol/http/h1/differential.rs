@@ -1,0 +1,1 @@
+//! Our client and hyper's over the same bytes, however they come.

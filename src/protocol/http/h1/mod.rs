@@ -1,0 +1,19 @@
+//! HTTP/1.1 (RFC 9112) as a client speaks it: requests are encoded, answers parsed, nothing is kept
+//! per idle connection but its socket and a few words.
+//!
+//! [`answer`] and below know no I/O: bytes go in, events come out. [`connection`] moves the bytes.
+
+pub(super) use self::answer::Event;
+pub(super) use self::connection::Connection;
+pub(super) use self::head::Head;
+pub(super) use self::request::Outgoing;
+
+mod answer;
+mod chunked;
+mod connection;
+#[cfg(test)]
+mod differential;
+mod head;
+#[cfg(test)]
+mod oracle;
+mod request;

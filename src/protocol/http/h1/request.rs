@@ -1,0 +1,135 @@
+//! A request as it goes over the wire: its head encoded, its body where it lies.
+
+use bytes::{Buf, Bytes};
+use http::Method;
+
+use crate::protocol::http::Headers;
+
+/// As much of a body as is copied behind its head, so that both leave in one write.
+const BODY_COPIED_MAX: usize = 16 * 1024;
+/// What ends a chunked body that has one chunk.
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+
+/// A request to encode. Its headers say how its body is framed.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::protocol::http) struct Outgoing<'a> {
+    pub(in crate::protocol::http) method: &'a Method,
+    /// In origin-form (RFC 9112, 3.2.1).
+    pub(in crate::protocol::http) target: &'a str,
+    pub(in crate::protocol::http) headers: &'a Headers,
+    pub(in crate::protocol::http) body: &'a Bytes,
+    /// Whether the headers say that the body is chunked: it goes in one chunk.
+    pub(in crate::protocol::http) chunked: bool,
+    /// Whether the headers say that the connection ends with the answer.
+    pub(in crate::protocol::http) closes: bool,
+}
+
+/// What of a request has not been written, in order.
+#[derive(Debug, Default)]
+pub(super) struct Unsent([Bytes; 3]);
+
+impl Outgoing<'_> {
+    /// Writes the head to `out`, with the body if it is small; returns what must follow.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) -> Unsent {
+        out.extend_from_slice(self.method.as_str().as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(self.target.as_bytes());
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        for (name, value) in self.headers {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        if self.body.is_empty() {
+            return Unsent::default();
+        }
+        let end = if self.chunked { LAST_CHUNK } else { b"" };
+        if self.chunked {
+            out.extend_from_slice(format!("{:x}\r\n", self.body.len()).as_bytes());
+        }
+        if self.body.len() > BODY_COPIED_MAX {
+            return Unsent([Bytes::new(), self.body.clone(), Bytes::from_static(end)]);
+        }
+        out.extend_from_slice(self.body);
+        out.extend_from_slice(end);
+        Unsent::default()
+    }
+}
+
+impl Unsent {
+    /// Returns the next bytes to write; nothing if all are written.
+    pub(super) fn next(&self) -> Option<&[u8]> {
+        self.0.iter().find(|part| !part.is_empty()).map(|part| &**part)
+    }
+
+    /// Notes that bytes of [`Self::next`] were written.
+    pub(super) fn advance(&mut self, bytes: usize) {
+        if let Some(part) = self.0.iter_mut().find(|part| !part.is_empty()) {
+            part.advance(bytes);
+        }
+    }
+
+    /// Puts back what was encoded and not taken.
+    pub(super) fn put_back(&mut self, encoded: &[u8]) {
+        self.0[0] = Bytes::copy_from_slice(encoded);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(method: &Method, lines: &[(&str, &str)], body: &[u8], chunked: bool) -> Vec<u8> {
+        let mut headers = Headers::new();
+        for (name, value) in lines {
+            headers.append(name, value.as_bytes()).expect("valid");
+        }
+        let body = Bytes::copy_from_slice(body);
+        let request = Outgoing {
+            method,
+            target: "/a?b",
+            headers: &headers,
+            body: &body,
+            chunked,
+            closes: false,
+        };
+        let mut all = Vec::new();
+        let mut unsent = request.encode(&mut all);
+        while let Some(next) = unsent.next() {
+            let some = next.len().min(7_000);
+            all.extend_from_slice(&next[..some]);
+            unsent.advance(some);
+        }
+        all
+    }
+
+    #[test]
+    fn a_request_is_its_line_its_headers_and_its_body() {
+        let lines = [("host", "x"), ("a", "1"), ("a", "2")];
+        let head = "POST /a?b HTTP/1.1\r\nhost: x\r\na: 1\r\na: 2\r\n\r\n";
+        assert_eq!(
+            encoded(&Method::POST, &lines, b"body", false),
+            format!("{head}body").as_bytes()
+        );
+        let chunked = encoded(&Method::POST, &lines, b"0123456789abcdef", true);
+        assert_eq!(chunked, format!("{head}10\r\n0123456789abcdef\r\n0\r\n\r\n").as_bytes());
+        assert_eq!(encoded(&Method::GET, &[], b"", true), b"GET /a?b HTTP/1.1\r\n\r\n");
+    }
+
+    #[test]
+    fn a_large_body_follows_its_head_without_being_copied() {
+        let body = vec![b'x'; BODY_COPIED_MAX + 1];
+        for chunked in [false, true] {
+            let all = encoded(&Method::PUT, &[], &body, chunked);
+            let head = if chunked {
+                "PUT /a?b HTTP/1.1\r\n\r\n4001\r\n"
+            } else {
+                "PUT /a?b HTTP/1.1\r\n\r\n"
+            };
+            let end = if chunked { LAST_CHUNK } else { b"" };
+            assert_eq!(all, [head.as_bytes(), &body, end].concat());
+        }
+    }
+}
