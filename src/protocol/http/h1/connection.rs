@@ -211,3 +211,136 @@ impl Exchange<'_> {
         self.broken.take().unwrap_or_else(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use bytes::Bytes;
+    use http::Method;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::protocol::Headers;
+    use crate::protocol::http::h1::Head;
+    use crate::protocol::io::Metered;
+    use crate::protocol::testing;
+
+    /// Runs a test with a connection to a socket that is in the test's hand.
+    fn run(test: impl AsyncFnOnce(Connection, TcpStream, Rc<Network>)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("runtime").block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+            let address = listener.local_addr().expect("address");
+            let socket = TcpStream::connect(address).await.expect("connect");
+            let (peer, _) = listener.accept().await.expect("accept");
+            let url = url::Url::parse(&format!("http://{address}/")).expect("url");
+            let stream = Stream::Plain(Metered::new(socket, Rc::default()));
+            let dialed = Dialed { stream, remote: address, tls_version: "" };
+            let connection = Connection::new(dialed, Origin::of(&url).expect("origin"));
+            let network = Network::new(&testing::plan()).expect("network");
+            test(connection, peer, network).await;
+        });
+    }
+
+    /// Makes an exchange; returns its head and its body.
+    async fn exchange(
+        connection: &mut Connection,
+        network: &Network,
+        body: &Bytes,
+    ) -> Result<(Head, Vec<u8>), ProtocolError> {
+        let headers = Headers::new();
+        let request = Outgoing {
+            method: &Method::GET,
+            target: "/",
+            headers: &headers,
+            body,
+            chunked: false,
+            closes: false,
+        };
+        let (mut head, mut read) = (None, Vec::new());
+        let take = |event: Event<'_>| {
+            match event {
+                Event::Head(came, _) => head = Some(came),
+                Event::Data(data) => read.extend_from_slice(data),
+                Event::End => unreachable!("it is told by the end of the exchange"),
+            }
+            Ok(())
+        };
+        connection.exchange(request, network, &Stamps::default(), take).await?;
+        Ok((head.expect("a head"), read))
+    }
+
+    /// Waits until the runtime has looked at its sockets.
+    async fn look() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+
+    #[test]
+    fn an_idle_connection_is_usable_until_something_comes() {
+        run(async |mut connection, mut peer, network| {
+            for _ in 0..2 {
+                peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                    .await
+                    .expect("write");
+                let (_, body) =
+                    exchange(&mut connection, &network, &Bytes::new()).await.expect("ok");
+                assert_eq!(body, b"ok");
+                assert!(connection.settle());
+                look().await;
+                assert!(connection.is_usable());
+            }
+            peer.write_all(b"unasked").await.expect("write");
+            look().await;
+            assert!(!connection.is_usable());
+        });
+        run(async |mut connection, peer, _| {
+            assert!(connection.is_usable());
+            drop(peer);
+            look().await;
+            assert!(!connection.is_usable());
+        });
+    }
+
+    #[test]
+    fn a_stream_is_handed_out_after_a_switch_with_what_came_behind() {
+        run(async |mut connection, mut peer, network| {
+            let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nframe";
+            peer.write_all(head).await.expect("write");
+            let (head, body) =
+                exchange(&mut connection, &network, &Bytes::new()).await.expect("101");
+            assert_eq!((head.status.as_u16(), body.len()), (101, 0));
+            assert!(!connection.settle());
+            let (mut stream, leftover) = connection.into_upgraded();
+            assert_eq!(leftover, b"frame");
+            let stamps = Stamps::default();
+            poll_fn(|cx| stream.poll_write(cx, b"back", &stamps)).await.expect("write");
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"\r\n\r\nback") {
+                peer.read_buf(&mut seen).await.expect("read");
+            }
+        });
+    }
+
+    #[test]
+    fn an_answer_counts_though_the_request_could_not_be_written() {
+        run(async |mut connection, mut peer, network| {
+            let answer = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno";
+            peer.write_all(answer).await.expect("write");
+            let serving = async {
+                // Reads a little and leaves, without a reset as nothing of its own is unread.
+                let mut some = vec![0; 1 << 16];
+                peer.read_exact(&mut some).await.expect("read");
+                peer.shutdown().await.expect("shutdown");
+                look().await;
+                drop(peer);
+            };
+            let body = Bytes::from(vec![b'x'; 32 << 20]);
+            let (answer, ()) = tokio::join!(exchange(&mut connection, &network, &body), serving);
+            let (head, body) = answer.expect("an answer");
+            assert_eq!((head.status.as_u16(), &body[..]), (413, &b"no"[..]));
+            assert!(!connection.settle());
+        });
+    }
+}
