@@ -15,7 +15,8 @@ use bytes::Bytes;
 use http::Method;
 use kingtide::plan::{HttpDebug, HttpPlan};
 use kingtide::protocol::{
-    CookieJar, ErrorKind, Headers, HttpClient, Network, Request, Response, ResponseKind,
+    CookieJar, Destination, ErrorKind, Headers, HttpClient, Network, Request, Response,
+    ResponseKind,
 };
 use url::Url;
 
@@ -74,7 +75,7 @@ fn trusting(authority: &Authority, plan: HttpPlan) -> HttpClient {
 fn request(method: Method, url: &str) -> Request {
     Request {
         method,
-        url: Url::parse(url).expect("url"),
+        url: Rc::new(Destination::new(Url::parse(url).expect("url"))),
         headers: Headers::new(),
         body: Bytes::new(),
         timeout: Duration::from_secs(10),

@@ -5,7 +5,7 @@
 pub use self::cookie::{Cookie, CookieAttributes, CookieJar};
 pub use self::error::{ErrorKind, ProtocolError, status_code_error};
 pub use self::http::{
-    BadHeader, Exchange, Headers, HttpClient, Request, Response, ResponseKind, Sent,
+    BadHeader, Destination, Exchange, Headers, HttpClient, Request, Response, ResponseKind, Sent,
 };
 pub use self::network::Network;
 pub use self::timing::Timings;

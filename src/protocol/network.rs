@@ -14,7 +14,6 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::SplitMix64;
 use rustls::ClientConfig;
-use url::Url;
 
 use super::hosts::Hosts;
 use super::{ErrorKind, Headers, ProtocolError, tls};
@@ -43,9 +42,7 @@ pub struct Network {
     /// The worker's write buffer: a request is encoded here and leaves at once.
     pub(super) out: RefCell<Vec<u8>>,
     /// `User-Agent`; none if the plan's is empty.
-    pub(super) user_agent: Option<Vec<u8>>,
-    /// What URLs put into heads, by their text: most scripts ask for few.
-    headings: RefCell<hashbrown::HashMap<Box<str>, Heading>>,
+    pub(super) user_agent: Option<Rc<str>>,
     pub(super) dial_timeout: Duration,
 }
 
@@ -57,30 +54,6 @@ enum Name {
     },
     /// Being looked up: all who ask meanwhile share the one look-up.
     Asked(Lookup),
-}
-
-/// Most URLs whose headings are remembered.
-const HEADINGS_MAX: usize = 1_024;
-
-/// What a URL puts into a request's head.
-#[derive(Debug, Clone)]
-pub(super) struct Heading {
-    /// The target in origin-form (RFC 9112, 3.2.1).
-    pub(super) target: Rc<str>,
-    /// The header `host`.
-    pub(super) host: Rc<str>,
-}
-
-impl Heading {
-    fn of(url: &Url) -> Result<Self, ProtocolError> {
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            let why = format!("neither http nor https: {url}");
-            return Err(ProtocolError::from(ErrorKind::InvalidUrl).with_detail(why));
-        }
-        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-        Ok(Self { target: target.into(), host: host.into() })
-    }
 }
 
 impl std::fmt::Debug for Network {
@@ -119,7 +92,7 @@ impl Network {
                     let message = "user_agent: control characters cannot be in a header";
                     ProtocolError::new(ErrorKind::Other, message)
                 })?;
-                Some(text.as_bytes().to_vec())
+                Some(text.into())
             }
         };
         Ok(Rc::new(Self {
@@ -131,27 +104,8 @@ impl Network {
             scratch: RefCell::default(),
             out: RefCell::default(),
             user_agent,
-            headings: RefCell::default(),
             dial_timeout: DIAL_TIMEOUT,
         }))
-    }
-
-    /// Returns what a URL puts into a request's head, made now or not long ago.
-    ///
-    /// # Errors
-    ///
-    /// The URL is not one that HTTP can request.
-    pub(super) fn heading(&self, url: &Url) -> Result<Heading, ProtocolError> {
-        if let Some(heading) = self.headings.borrow().get(url.as_str()) {
-            return Ok(heading.clone());
-        }
-        let heading = Heading::of(url)?;
-        let mut headings = self.headings.borrow_mut();
-        if headings.len() >= HEADINGS_MAX {
-            headings.clear();
-        }
-        headings.insert(url.as_str().into(), heading.clone());
-        Ok(heading)
     }
 
     /// Returns the TLS configuration, built when first asked for: the trusted roots are files.

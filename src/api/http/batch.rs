@@ -6,6 +6,7 @@ use std::rc::Rc;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
+use super::url::Place;
 use super::{Call, send};
 use crate::api::{ApiError, Args, Map, Value, VuContext, Wait};
 
@@ -70,11 +71,10 @@ async fn all(vu: &Rc<VuContext>, calls: Vec<Call>) -> Result<Vec<Value>, ApiErro
     let total = Semaphore::new(total.max(1) as usize);
     let mut hosts: BTreeMap<String, Rc<Semaphore>> = BTreeMap::new();
     let sends = calls.into_iter().map(|call| {
-        let host = call
-            .address
-            .parse(&vu.worker.urls)
-            .map(|url| url.authority().to_owned())
-            .unwrap_or_default();
+        let host = match &call.address.place {
+            Place::Known(destination) => destination.authority().to_owned(),
+            Place::Nowhere(_) => String::new(),
+        };
         let host = Rc::clone(
             hosts.entry(host).or_insert_with(|| Rc::new(Semaphore::new(per_host.max(1) as usize))),
         );

@@ -129,7 +129,8 @@ struct Call {
     method: http::Method,
     address: Address,
     body: body::Body,
-    params: Params,
+    /// Boxed, as most calls have none: what a call holds moves into the future that it waits for.
+    params: Option<Box<Params>>,
 }
 
 impl Call {
@@ -144,7 +145,8 @@ impl Call {
     ) -> Result<Self, ApiError> {
         super::kingtide::not_while_loading(vu, "requests cannot be made")?;
         let address = args.take(first);
-        let address = Address::read(&address, session.and_then(|s| s.base_url.as_deref()))
+        let base = session.and_then(|session| session.base_url.as_deref());
+        let address = Address::read(&address, base, &vu.worker.urls)
             .ok_or_else(|| args.wrong(first, "a string or http.url(...)", &address))?;
         let (body, at) = if has_body {
             let body = args.take(first + 1);
@@ -153,7 +155,11 @@ impl Call {
             (body::Body::default(), first + 1)
         };
         let mut fields = args.fields(at, params::NAMES)?;
-        let params = Params::read(&mut fields, session)?;
+        let params = if fields.is_empty() && session.is_none() {
+            None
+        } else {
+            Some(Box::new(Params::read(&mut fields, session)?))
+        };
         Ok(Self { method, address, body, params })
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::Method as HttpMethod;
 
 use super::params::Kind;
+use super::url::{Nowhere, Place};
 use crate::api::{Answer, ApiError, Args, Map, Method, Object, Text, Value, VuContext};
 use crate::protocol::{self, Headers as HeaderLines, Response, Timings};
 
@@ -37,7 +38,7 @@ const FIELDS: &[&str] = &[
 /// What came of a request, for the script.
 pub(super) struct Answered {
     pub(super) method: HttpMethod,
-    pub(super) url: String,
+    pub(super) url: Place,
     pub(super) error_code: u16,
     status: u16,
     status_text: std::borrow::Cow<'static, str>,
@@ -67,7 +68,7 @@ impl Answered {
         let status = if exchange.error.is_some() { 0 } else { status };
         Self {
             method: exchange.method,
-            url: exchange.url.into(),
+            url: Place::Known(exchange.url),
             error_code,
             status,
             status_text: response.status_text,
@@ -86,10 +87,11 @@ impl Answered {
     }
 
     /// Returns the response to a request that has no possible URL.
-    pub(super) fn invalid_url(method: HttpMethod, url: String, message: String) -> Self {
+    pub(super) fn invalid_url(method: HttpMethod, nowhere: Rc<Nowhere>) -> Self {
         Self {
             method,
-            url,
+            error: Some(nowhere.why.clone()),
+            url: Place::Nowhere(nowhere),
             error_code: protocol::ErrorKind::InvalidUrl.code(),
             status: 0,
             status_text: "".into(),
@@ -99,7 +101,6 @@ impl Answered {
             body: Bytes::new(),
             kind: Kind::Text,
             timings: Timings::default(),
-            error: Some(message),
             remote: None,
             tls_version: "",
             sent_headers: HeaderLines::new(),
@@ -110,7 +111,7 @@ impl Answered {
     /// Returns what went wrong as one sentence, if anything did.
     pub(super) fn failure(&self) -> Option<String> {
         let error = self.error.as_ref()?;
-        Some(format!("{} {}: {error}", self.method, self.url))
+        Some(format!("{} {}: {error}", self.method, self.url.as_str()))
     }
 
     fn body(&self) -> Value {
@@ -234,13 +235,17 @@ impl Object for Answered {
     fn held_bytes(&self) -> usize {
         // What belongs to every answer counts too: a script that keeps none of them makes garbage
         // of this size with each request.
-        size_of::<Self>() + 256 + self.url.len() + self.body.len() + self.headers.held_bytes()
+        size_of::<Self>()
+            + 256
+            + self.url.as_str().len()
+            + self.body.len()
+            + self.headers.held_bytes()
     }
 
     fn describe(&self) -> String {
         match &self.error {
             Some(error) => format!("<response: {error}>"),
-            None => format!("<response {} {}>", self.status, self.url),
+            None => format!("<response {} {}>", self.status, self.url.as_str()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Call;
 use super::params::{Kind, Params};
 use super::response::Answered;
-use super::url::name_of;
+use super::url::Place;
 use crate::api::{ApiError, ErrorKind, Event, LogLevel, VuContext};
 use crate::metrics::{RequestSample, RequestTimings, TagSetId};
 use crate::plan::HttpDebug;
@@ -16,7 +16,8 @@ use crate::protocol::{self, Exchange, Headers, Request, Response, ResponseKind};
 /// # Errors
 /// If the request failed and the author asked for errors with `throw`.
 pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, ApiError> {
-    let Call { method, address, mut body, mut params } = call;
+    let Call { method, address, body, params } = call;
+    let params = params.map_or_else(Params::default, |params| *params);
     let plan = &vu.worker.http;
     let kind = params.response.unwrap_or(if plan.discard_response_bodies {
         Kind::None
@@ -24,30 +25,32 @@ pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, Api
         Kind::Text
     });
     let throw = params.throw.unwrap_or(plan.throw);
-    let expected = params.expected.take().unwrap_or_else(|| Rc::clone(&vu.expected.borrow()));
+    let expected = params.expected.unwrap_or_else(|| Rc::clone(&vu.expected.borrow()));
     let tags = vu.tag_set_with(&params.tags);
-    let name = params.name.take().or(address.name.clone());
-    let url = match address.parse(&vu.worker.urls) {
-        Ok(url) => url,
-        Err(message) => {
-            let answered =
-                Answered::invalid_url(method, address.text.to_str().into_owned(), message);
+    let name = params.name.or(address.name);
+    let url = match address.place {
+        Place::Known(destination) => destination,
+        Place::Nowhere(nowhere) => {
+            let answered = Answered::invalid_url(method, nowhere);
             record_invalid(vu, tags, name.as_deref(), &answered);
             return thrown(throw, answered);
         }
     };
-    if let Some(content_type) = body.content_type.take()
-        && !params.headers.contains("content-type")
+    let mut headers = params.headers;
+    if let Some(content_type) = body.content_type
+        && !headers.contains("content-type")
     {
         // One that no head can hold is as good as none.
-        let _left_out = params.headers.append("content-type", content_type.as_bytes());
+        let _left_out = headers.append("content-type", content_type.as_bytes());
     }
-    let jar = params.jar.take().map_or_else(|| Rc::clone(&vu.cookies), |jar| Rc::clone(&jar.0));
-    add_cookies(&mut params, &jar.borrow(), &url)?;
+    let jar = params.jar.map_or_else(|| Rc::clone(&vu.cookies), |jar| Rc::clone(&jar.0));
+    if !params.cookies.is_empty() {
+        add_cookies(&mut headers, params.cookies, &jar.borrow(), &url)?;
+    }
     let request = Request {
         method,
         url,
-        headers: params.headers,
+        headers,
         body: body.bytes,
         timeout: params.timeout.unwrap_or(plan.timeout),
         redirects: params.redirects.unwrap_or(plan.max_redirects),
@@ -69,24 +72,21 @@ pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, Api
 /// Puts the call's own cookies into its headers. The client adds those of the jar whose names are not
 /// among them; so a cookie that does not replace the jar's of its name brings that along.
 fn add_cookies(
-    params: &mut Params,
+    headers: &mut Headers,
+    cookies: Vec<(String, String, bool)>,
     jar: &protocol::CookieJar,
     url: &url::Url,
 ) -> Result<(), ApiError> {
-    if params.cookies.is_empty() {
-        return Ok(());
-    }
     let kept = if jar.is_empty() { Vec::new() } else { jar.cookies_for(url) };
     let mut pairs: Vec<String> = Vec::new();
-    for (name, value, replace) in std::mem::take(&mut params.cookies) {
+    for (name, value, replace) in cookies {
         if !replace {
             let same = kept.iter().filter(|(known, _)| *known == name);
             pairs.extend(same.map(|(name, value)| format!("{name}={value}")));
         }
         pairs.push(format!("{name}={value}"));
     }
-    params
-        .headers
+    headers
         .insert("cookie", pairs.join("; ").as_bytes())
         .map_err(|_| ApiError::usage("params: `cookies` have a character that headers cannot hold"))
 }
@@ -107,13 +107,7 @@ fn record(
     expected: &super::Expected,
     exchange: &Exchange,
 ) {
-    let own_name;
-    let name = if let Some(name) = name {
-        name
-    } else {
-        own_name = name_of(&exchange.url);
-        &own_name
-    };
+    let name = name.unwrap_or_else(|| exchange.url.name());
     let status = exchange.status.map_or(0, |status| status.as_u16());
     let (error, error_code, cut) = match &exchange.error {
         Some(error) => {
@@ -150,8 +144,8 @@ fn record(
 fn record_invalid(vu: &VuContext, tags: TagSetId, name: Option<&str>, answered: &Answered) {
     let sample = RequestSample {
         method: answered.method.as_str(),
-        name: name.unwrap_or(&answered.url),
-        url: name.unwrap_or(&answered.url),
+        name: name.unwrap_or(answered.url.as_str()),
+        url: name.unwrap_or(answered.url.as_str()),
         proto: "",
         status: 0,
         error: "invalid URL",
@@ -167,7 +161,7 @@ fn record_invalid(vu: &VuContext, tags: TagSetId, name: Option<&str>, answered: 
 fn debug(vu: &VuContext, response: &Response, mode: HttpDebug) {
     use std::fmt::Write as _;
     let exchange = &response.exchange;
-    let mut text = format!("> {} {}\n", exchange.method, exchange.url);
+    let mut text = format!("> {} {}\n", exchange.method, exchange.url.as_str());
     let head = |text: &mut String, mark: char, headers: &Headers| {
         for (name, value) in headers {
             let _infallible = writeln!(text, "{mark} {name}: {}", String::from_utf8_lossy(value));

@@ -6,46 +6,78 @@ use std::rc::Rc;
 
 use url::Url;
 
-use crate::api::{ApiError, Args, Object, Text, Value, VuContext};
+use crate::api::{ApiError, Args, Object, Value, VuContext};
+use crate::protocol::Destination;
 
-/// Where a request goes, as the author gave it.
+/// Where a request goes.
 pub(super) struct Address {
-    /// The URL's text.
-    pub(super) text: Text,
+    /// What the author's text leads to.
+    pub(super) place: Place,
     /// The template that it was made of: `/users/{id}`.
     pub(super) name: Option<String>,
 }
 
+/// What a URL's text leads to.
+#[derive(Clone)]
+pub(super) enum Place {
+    Known(Rc<Destination>),
+    Nowhere(Rc<Nowhere>),
+}
+
+/// Text that is no URL of HTTP's, and why.
+pub(super) struct Nowhere {
+    pub(super) text: String,
+    pub(super) why: String,
+}
+
 impl Address {
     /// Reads a URL or what `http.url` made, relative to a session's base.
-    pub(super) fn read(value: &Value, base: Option<&str>) -> Option<Self> {
+    pub(super) fn read(
+        value: &Value,
+        base: Option<&str>,
+        recent: &RefCell<RecentUrls>,
+    ) -> Option<Self> {
         match value {
-            Value::Text(text) => Some(Self { text: joined(base, text), name: None }),
+            Value::Text(text) => {
+                Some(Self { place: find(&joined(base, &text.to_str()), recent), name: None })
+            }
             Value::Object(object) => {
                 let template = object.as_any().downcast_ref::<Template>()?;
                 Some(Self {
-                    text: joined(base, &template.text.as_str().into()),
-                    name: Some(joined(base, &template.name.as_str().into()).to_str().into_owned()),
+                    place: find(&joined(base, &template.text), recent),
+                    name: Some(joined(base, &template.name).into_owned()),
                 })
             }
             _ => None,
         }
     }
+}
 
-    /// Returns the URL, parsed now or not long ago.
-    pub(super) fn parse(&self, recent: &RefCell<RecentUrls>) -> Result<Url, String> {
-        let text = self.text.to_str();
-        if let Some(url) = recent.borrow().0.get(&*text) {
-            return Ok(url.clone());
+impl Place {
+    /// Returns the URL as text, or what stands in its place.
+    pub(super) fn as_str(&self) -> &str {
+        match self {
+            Self::Known(destination) => destination.as_str(),
+            Self::Nowhere(nowhere) => &nowhere.text,
         }
-        let url = parse(&text)?;
-        let mut recent = recent.borrow_mut();
-        if recent.0.len() >= RECENT_MAX {
-            recent.0.clear();
-        }
-        recent.0.insert(text.as_ref().into(), url.clone());
-        Ok(url)
     }
+}
+
+/// Returns where a URL's text leads, found out now or not long ago.
+fn find(text: &str, recent: &RefCell<RecentUrls>) -> Place {
+    if let Some(known) = recent.borrow().0.get(text) {
+        return Place::Known(Rc::clone(known));
+    }
+    let destination = match parse(text) {
+        Ok(url) => Rc::new(Destination::new(url)),
+        Err(why) => return Place::Nowhere(Rc::new(Nowhere { text: text.to_owned(), why })),
+    };
+    let mut recent = recent.borrow_mut();
+    if recent.0.len() >= RECENT_MAX {
+        recent.0.clear();
+    }
+    recent.0.insert(text.into(), Rc::clone(&destination));
+    Place::Known(destination)
 }
 
 fn parse(text: &str) -> Result<Url, String> {
@@ -65,32 +97,16 @@ fn parse(text: &str) -> Result<Url, String> {
 /// Most URLs that a worker remembers parsed.
 const RECENT_MAX: usize = 1_024;
 
-/// URLs that a worker parsed not long ago: most scripts ask for few, and parsing one (with its
-/// host's internationalisation rules) costs a tenth of a request.
+/// Destinations of not long ago, by the text that leads to them: most scripts ask for few, and
+/// parsing a URL (with its host's internationalisation rules) costs a tenth of a request.
 #[derive(Debug, Default)]
-pub struct RecentUrls(hashbrown::HashMap<Box<str>, Url>);
+pub struct RecentUrls(hashbrown::HashMap<Box<str>, Rc<Destination>>);
 
 /// Returns a URL relative to a session's base: absolute ones stay as they are.
-fn joined(base: Option<&str>, text: &Text) -> Text {
-    let Some(base) = base else { return text.clone() };
-    match &*text.to_str() {
-        relative if !relative.contains("://") => {
-            let text = relative;
-            let slash = if text.is_empty() || text.starts_with(['/', '?']) { "" } else { "/" };
-            format!("{}{slash}{text}", base.trim_end_matches('/')).into()
-        }
-        _ => text.clone(),
-    }
-}
-
-/// Returns the default name of a URL: without query, fragment and user.
-pub(super) fn name_of(url: &Url) -> Cow<'_, str> {
-    let text = url.as_str();
-    if url.query().is_none() && url.fragment().is_none() && url.username().is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
-    Cow::Owned(format!("{}://{authority}{}", url.scheme(), url.path()))
+fn joined<'t>(base: Option<&str>, text: &'t str) -> Cow<'t, str> {
+    let Some(base) = base.filter(|_| !text.contains("://")) else { return Cow::Borrowed(text) };
+    let slash = if text.is_empty() || text.starts_with(['/', '?']) { "" } else { "/" };
+    Cow::Owned(format!("{}{slash}{text}", base.trim_end_matches('/')))
 }
 
 /// A URL made of a template: its values in the URL, the template in the name.
@@ -169,18 +185,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_leave_out_query_fragment_and_user() {
-        let name = |text| name_of(&Url::parse(text).unwrap()).into_owned();
-        assert_eq!(name("http://a/b?c=1#d"), "http://a/b");
-        assert_eq!(name("http://u:p@a:81/b"), "http://a:81/b");
-        assert_eq!(name("http://a/b"), "http://a/b");
+    fn a_text_is_parsed_once_and_the_memory_of_it_is_bounded() {
+        let recent = RefCell::default();
+        let known = |text: &str| match find(text, &recent) {
+            Place::Known(destination) => destination,
+            Place::Nowhere(nowhere) => panic!("{}", nowhere.why),
+        };
+        assert!(Rc::ptr_eq(&known("http://a/1"), &known("http://a/1")));
+        for number in 0..2 * RECENT_MAX {
+            known(&format!("http://a/{number}"));
+        }
+        assert!(recent.borrow().0.len() <= RECENT_MAX);
+        assert!(matches!(find("/x", &recent), Place::Nowhere(_)));
+        assert!(!recent.borrow().0.contains_key("/x"));
     }
 
     #[test]
     fn a_base_is_put_before_what_is_relative() {
-        assert_eq!(joined(Some("http://a/v1/"), &"x".into()), Text::from("http://a/v1/x"));
-        assert_eq!(joined(Some("http://a"), &"/x?y".into()), Text::from("http://a/x?y"));
-        assert_eq!(joined(Some("http://a"), &"https://b/x".into()), Text::from("https://b/x"));
-        assert_eq!(joined(None, &"http://b".into()), Text::from("http://b"));
+        assert_eq!(joined(Some("http://a/v1/"), "x"), "http://a/v1/x");
+        assert_eq!(joined(Some("http://a"), "/x?y"), "http://a/x?y");
+        assert_eq!(joined(Some("http://a"), "https://b/x"), "https://b/x");
+        assert_eq!(joined(None, "http://b"), "http://b");
     }
 }

@@ -19,10 +19,9 @@ use super::pool::Pool;
 use super::{Exchange, Headers, Request, Response, ResponseKind, Sent, decode, redirect};
 use crate::clock;
 use crate::plan::HttpPlan;
-use crate::protocol::connect::{self, Origin};
+use crate::protocol::connect;
 use crate::protocol::io::Traffic;
-use crate::protocol::network::Heading;
-use crate::protocol::timing::{Phase, Stamps, Stopwatch, Timings};
+use crate::protocol::timing::{Phase, Stamps, Stopwatch};
 use crate::protocol::{CookieJar, ErrorKind, Network, ProtocolError, tls};
 
 /// A connection that was idle for longer is looked at again before a request that cannot be
@@ -47,8 +46,8 @@ struct Progress {
     stamps: Stamps,
     line: RefCell<Option<Line>>,
     head: RefCell<Option<Head>>,
-    /// Set when the answer was read to its end.
-    done: Cell<Option<Timings>>,
+    /// Whether the answer was read to its end.
+    done: Cell<bool>,
 }
 
 /// What is known of an exchange's connection.
@@ -133,10 +132,10 @@ impl HttpClient {
         progress: &Progress,
     ) -> Result<Bytes, ProtocolError> {
         let close = self.plan.no_connection_reuse;
-        let heading = hop.prepare(jar, &self.network, close)?;
+        hop.prepare(jar, &self.network, close)?;
         let _slot = self.pool.slot(&progress.watch).await;
-        if let Some(connection) = self.kept(hop, &progress.watch).await {
-            match self.transfer(connection, hop, &heading, kind, progress).await {
+        if let Some(connection) = self.kept(hop, progress).await? {
+            match self.transfer(connection, hop, kind, progress).await {
                 Err(error) if may_repeat(&error, hop, &progress.stamps) => progress.forget_line(),
                 result => return result,
             }
@@ -145,15 +144,20 @@ impl HttpClient {
         // small sizes.
         let connection = Box::pin(self.open(hop, progress)).await?;
         progress.watch.enter(Phase::Exchanging);
-        self.transfer(connection, hop, &heading, kind, progress).await
+        self.transfer(connection, hop, kind, progress).await
     }
 
     /// Returns a kept connection, with the watch at [`Phase::Exchanging`].
-    async fn kept(&self, hop: &Hop, watch: &Stopwatch) -> Option<Connection> {
-        let connection = self.pool.take(&hop.url)?;
+    async fn kept(
+        &self,
+        hop: &Hop,
+        progress: &Progress,
+    ) -> Result<Option<Connection>, ProtocolError> {
+        let (origin, watch) = (hop.url.origin()?, &progress.watch);
+        let Some(connection) = self.pool.take(origin) else { return Ok(None) };
         if hop.is_idempotent() || clock::now() - connection.idle_since < TRUSTED_IDLE {
             watch.enter_exchanging_at_once();
-            return Some(connection);
+            return Ok(Some(connection));
         }
         let mut connection = connection;
         loop {
@@ -161,14 +165,15 @@ impl HttpClient {
             tokio::task::yield_now().await;
             if connection.is_usable() {
                 watch.enter(Phase::Exchanging);
-                return Some(connection);
+                return Ok(Some(connection));
             }
-            connection = self.pool.take(&hop.url)?;
+            let Some(next) = self.pool.take(origin) else { return Ok(None) };
+            connection = next;
         }
     }
 
     async fn open(&self, hop: &Hop, progress: &Progress) -> Result<Connection, ProtocolError> {
-        let origin = Origin::of(&hop.url).ok_or(ErrorKind::InvalidUrl)?;
+        let origin = Rc::clone(hop.url.origin()?);
         self.pool.make_room();
         let tls = origin.is_tls().then(|| {
             let ours = || Arc::new(tls::for_one_vu(&self.network.tls()));
@@ -184,7 +189,6 @@ impl HttpClient {
         &self,
         mut connection: Connection,
         hop: &Hop,
-        heading: &Heading,
         kind: ResponseKind,
         progress: &Progress,
     ) -> Result<Bytes, ProtocolError> {
@@ -205,10 +209,10 @@ impl HttpClient {
             Event::Data(data) => body.take(data),
             Event::End => Ok(()),
         };
-        let outgoing = hop.outgoing(heading);
+        let outgoing = hop.outgoing(&self.network);
         connection.exchange(outgoing, &self.network, &progress.stamps, take).await?;
         let body = body.into_bytes();
-        progress.done.set(Some(progress.watch.timings(Some(&progress.stamps), false)));
+        progress.done.set(true);
         if !self.plan.no_connection_reuse && connection.settle() {
             self.pool.keep(connection);
         }
@@ -255,7 +259,7 @@ impl Progress {
     fn into_response(self, hop: &Hop, result: Result<Bytes, ProtocolError>) -> Response {
         let line = self.line.into_inner();
         let stamps = line.is_some().then_some(&self.stamps);
-        let timings = self.done.get().unwrap_or_else(|| self.watch.timings(stamps, true));
+        let timings = self.watch.timings(stamps, !self.done.get());
         let (error, body) = match result {
             Ok(body) => (None, body),
             Err(error) => (Some(error), Bytes::new()),
@@ -267,7 +271,7 @@ impl Progress {
         Response {
             exchange: Exchange {
                 method: hop.method.clone(),
-                url: hop.url.clone(),
+                url: Rc::clone(&hop.url),
                 proto,
                 status,
                 tls_version: line.as_ref().map_or("", |line| line.tls_version),
@@ -294,6 +298,7 @@ impl Response {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Destination;
     use super::*;
     use crate::plan::{Facts, Options, resolve};
 
@@ -303,7 +308,7 @@ mod tests {
         let client = HttpClient::new(Network::new(&plan.http).unwrap(), Rc::new(plan.http));
         let request = Request {
             method: http::Method::GET,
-            url: "http://127.0.0.1/".parse().unwrap(),
+            url: Rc::new(Destination::new("http://127.0.0.1/".parse().unwrap())),
             headers: Headers::new(),
             body: Bytes::new(),
             timeout: Duration::from_secs(1),

@@ -1,32 +1,30 @@
 //! One request of a chain: its head as it goes over the wire.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::Method;
-use url::Url;
 
-use super::h1::Outgoing;
-use super::{Headers, Request};
+use super::h1::{Outgoing, OutgoingHead};
+use super::{BadHeader, Destination, Headers, Request};
 use crate::protocol::cookie::{self, CookieJar};
-use crate::protocol::network::{Heading, Network};
-use crate::protocol::{ErrorKind, ProtocolError};
+use crate::protocol::{ErrorKind, Network, ProtocolError};
 
 /// One request of a chain of redirects.
 #[derive(Debug)]
 pub(super) struct Hop {
     pub(super) method: Method,
-    /// Without user and password.
-    pub(super) url: Url,
+    pub(super) url: Rc<Destination>,
     /// As sent, once [`Self::prepare`] was called.
     pub(super) headers: Headers,
     pub(super) body: Bytes,
     /// The cookies that the author gave: sent besides the jar's.
-    pub(super) own_cookie: Option<String>,
+    pub(super) own_cookie: Option<Box<str>>,
     /// Whether the author gave the header `host`.
     pub(super) own_host: bool,
+    /// Whether the head is the usual one.
+    usual: bool,
     /// Whether the body is sent chunked, as the author wished.
     chunked: bool,
     /// Whether the connection ends with the answer.
@@ -37,41 +35,26 @@ impl Hop {
     /// Returns the first request of a chain.
     pub(super) fn first(request: Request) -> Self {
         let Request { method, url, headers, body, .. } = request;
-        let cookies: Vec<_> = headers.all("cookie").map(String::from_utf8_lossy).collect();
         let mut hop = Self {
             method,
             url,
-            own_cookie: (!cookies.is_empty()).then(|| cookies.join("; ")),
-            own_host: headers.contains("host"),
+            own_cookie: None,
+            own_host: false,
             headers,
             body,
+            usual: false,
             chunked: false,
             closes: false,
         };
-        hop.take_userinfo();
+        if !hop.headers.is_empty() {
+            let cookies: Vec<_> = hop.headers.all("cookie").map(String::from_utf8_lossy).collect();
+            hop.own_cookie = (!cookies.is_empty()).then(|| cookies.join("; ").into());
+            hop.own_host = hop.headers.contains("host");
+        }
         hop
     }
 
-    /// Takes user and password out of the URL, which is reported, into `authorization` (RFC 7617)
-    /// unless the author gave that.
-    pub(super) fn take_userinfo(&mut self) {
-        let url = &mut self.url;
-        if url.username().is_empty() && url.password().is_none() {
-            return;
-        }
-        let mut pair = percent_decoded(url.username());
-        pair.push(b':');
-        pair.extend(percent_decoded(url.password().unwrap_or_default()));
-        // Neither can fail where there was userinfo before.
-        let _cleared = (url.set_username(""), url.set_password(None));
-        if !self.headers.contains("authorization") {
-            let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
-            let added = self.headers.append("authorization", value.as_bytes());
-            added.expect("base64 is a header's value");
-        }
-    }
-
-    /// Completes the head and returns what its first line needs.
+    /// Completes the head.
     ///
     /// # Errors
     ///
@@ -81,59 +64,85 @@ impl Hop {
         jar: Option<&RefCell<CookieJar>>,
         network: &Network,
         close: bool,
-    ) -> Result<Heading, ProtocolError> {
-        let heading = network.heading(&self.url)?;
-        let bad = |error: super::BadHeader| {
-            ProtocolError::from(ErrorKind::Other).with_detail(error.to_string())
-        };
-        let given = std::mem::take(&mut self.headers);
+    ) -> Result<(), ProtocolError> {
+        self.url.origin()?;
+        let expects_body = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
+        let bare = self.headers.is_empty() && self.body.is_empty() && !expects_body && !close;
+        let cookies = self.cookies(jar);
+        if bare
+            && cookies.is_none()
+            && let Some(usual) = self.url.usual(network)
+        {
+            self.headers = usual.headers.clone();
+            self.usual = true;
+            return Ok(());
+        }
+        self.usual = false;
+        self.headers = self.completed(network, close, expects_body).map_err(|error| {
+            ProtocolError::from(ErrorKind::InvalidUrl).with_detail(error.to_string())
+        })?;
+        match cookies {
+            Some(cookies) => {
+                self.headers.insert("cookie", cookies.as_bytes()).map_err(|error| {
+                    ProtocolError::from(ErrorKind::InvalidCookie).with_detail(error.to_string())
+                })?
+            }
+            None => self.headers.remove("cookie"),
+        }
+        Ok(())
+    }
+
+    /// Returns the author's headers and those that are missing among them, but for the cookies.
+    fn completed(
+        &mut self,
+        network: &Network,
+        close: bool,
+        expects_body: bool,
+    ) -> Result<Headers, BadHeader> {
+        let given = &self.headers;
         let mut headers = Headers::new();
         // `Host` goes first (RFC 9110, 7.2).
-        let host = given.get("host").unwrap_or(heading.host.as_bytes());
-        headers.append("host", host).map_err(bad)?;
-        for (name, value) in &given {
+        headers.append("host", given.get("host").unwrap_or(self.url.host().as_bytes()))?;
+        for (name, value) in given {
             // Two lengths are how requests are smuggled (RFC 9112, 6.2): the body decides. An empty
             // `user-agent` sends none.
             let left_out = matches!(name, "host" | "content-length")
                 || name == "user-agent" && value.is_empty()
                 || name == "transfer-encoding" && self.body.is_empty();
             if !left_out {
-                headers.append(name, value).map_err(bad)?;
+                headers.append(name, value)?;
             }
         }
+        if let (Some(basic), false) = (self.url.authorization(), given.contains("authorization")) {
+            headers.append("authorization", basic.as_bytes())?;
+        }
         if let (Some(agent), false) = (&network.user_agent, given.contains("user-agent")) {
-            headers.append("user-agent", agent).map_err(bad)?;
+            headers.append("user-agent", agent.as_bytes())?;
         }
         if close && !headers.contains("connection") {
-            headers.append("connection", b"close").map_err(bad)?;
+            headers.append("connection", b"close")?;
         }
         self.closes = has_token(&headers, "connection", "close");
         self.chunked = headers.contains("transfer-encoding");
         if self.chunked && !has_token(&headers, "transfer-encoding", "chunked") {
             // Without it nobody could tell where the body ends (RFC 9112, 6.1).
-            headers.append("transfer-encoding", b"chunked").map_err(bad)?;
+            headers.append("transfer-encoding", b"chunked")?;
         }
-        let expects_body = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
         if (!self.body.is_empty() || expects_body) && !self.chunked {
-            let length = self.body.len().to_string();
-            headers.append("content-length", length.as_bytes()).map_err(bad)?;
+            headers.append("content-length", self.body.len().to_string().as_bytes())?;
         }
-        match self.cookies(jar) {
-            Some(cookies) => headers.insert("cookie", cookies.as_bytes()).map_err(|error| {
-                ProtocolError::from(ErrorKind::InvalidCookie).with_detail(error.to_string())
-            })?,
-            None => headers.remove("cookie"),
-        }
-        self.headers = headers;
-        Ok(heading)
+        Ok(headers)
     }
 
     /// Returns the request as it goes over the wire, once [`Self::prepare`] was called.
-    pub(super) fn outgoing<'a>(&'a self, heading: &'a Heading) -> Outgoing<'a> {
+    pub(super) fn outgoing(&self, network: &Network) -> Outgoing<'_> {
+        let usual = if self.usual { self.url.usual(network) } else { None };
         Outgoing {
             method: &self.method,
-            target: &heading.target,
-            headers: &self.headers,
+            head: match usual {
+                Some(usual) => OutgoingHead::Encoded(&usual.lines),
+                None => OutgoingHead::Parts(self.url.target(), &self.headers),
+            },
             body: &self.body,
             chunked: self.chunked,
             closes: self.closes,
@@ -149,10 +158,10 @@ impl Hop {
     fn cookies(&self, jar: Option<&RefCell<CookieJar>>) -> Option<String> {
         let from_jar = jar.and_then(|jar| jar.borrow().header_for(&self.url));
         match (&self.own_cookie, from_jar) {
-            (own, None) => own.clone(),
+            (own, None) => own.as_deref().map(str::to_owned),
             (None, jar) => jar,
             (Some(own), Some(jar)) => {
-                let mut joined = own.clone();
+                let mut joined = own.to_string();
                 for (name, pair) in cookie::pairs(&jar) {
                     if !cookie::pairs(own).any(|(given, _)| given == name) {
                         joined.push_str("; ");
@@ -171,31 +180,11 @@ fn has_token(headers: &Headers, name: &str, token: &str) -> bool {
     items.map(<[u8]>::trim_ascii).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        let mut literal = byte;
-        if let (b'%', [high, low, beyond @ ..]) = (byte, after)
-            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
-        {
-            literal = high * 16 + low;
-            rest = beyond;
-        }
-        decoded.push(literal);
-    }
-    decoded
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::super::ResponseKind;
-    use std::rc::Rc;
-
     use super::*;
     use crate::plan::{Facts, HttpPlan, Options, resolve};
     use crate::protocol::CookieAttributes;
@@ -207,7 +196,7 @@ mod tests {
         }
         Hop::first(Request {
             method,
-            url: Url::parse(url).expect("url"),
+            url: Rc::new(Destination::new(url::Url::parse(url).expect("url"))),
             headers: given,
             body: Bytes::new(),
             timeout: Duration::from_secs(1),
@@ -223,8 +212,9 @@ mod tests {
     }
 
     fn prepared(mut hop: Hop) -> (Hop, String) {
-        let heading = hop.prepare(None, &network("kt"), false).expect("target");
-        (hop, heading.target.to_string())
+        hop.prepare(None, &network("kt"), false).expect("target");
+        let target = hop.url.target().to_owned();
+        (hop, target)
     }
 
     fn header<'a>(hop: &'a Hop, name: &str) -> Option<&'a str> {
@@ -250,17 +240,32 @@ mod tests {
     }
 
     #[test]
-    fn user_and_password_become_basic_authentication_and_leave_the_url() {
-        let (hop, _) = prepared(hop(Method::GET, "http://a%20b:p%C3%A9%zz@example.org/", &[]));
-        assert_eq!(hop.url.as_str(), "http://example.org/");
-        let expected = format!("Basic {}", BASE64_STANDARD.encode("a b:pé%zz"));
-        assert_eq!(header(&hop, "authorization"), Some(expected.as_str()));
+    fn a_password_in_the_url_gives_way_to_the_authors_own() {
+        let url = "http://a:b@example.org/";
+        let (given, _) = prepared(hop(Method::GET, url, &[("authorization", "mine")]));
+        assert_eq!(header(&given, "authorization"), Some("mine"));
+        let (added, _) = prepared(hop(Method::GET, url, &[]));
+        assert_eq!(header(&added, "authorization"), Some("Basic YTpi"));
+    }
+
+    #[test]
+    fn an_authors_transfer_coding_ends_in_chunks_and_goes_with_a_body_only() {
+        let given = [("transfer-encoding", "gzip")];
+        let (empty, _) = prepared(hop(Method::POST, "http://example.org", &given));
+        assert_eq!(header(&empty, "transfer-encoding"), None);
+        assert_eq!(header(&empty, "content-length"), Some("0"));
+        let mut full = hop(Method::POST, "http://example.org", &given);
+        full.body = Bytes::from_static(b"x");
+        let (full, _) = prepared(full);
+        let codings: Vec<&[u8]> = full.headers.all("transfer-encoding").collect();
+        assert_eq!(codings, [&b"gzip"[..], b"chunked"]);
+        assert!(full.chunked && header(&full, "content-length").is_none());
     }
 
     #[test]
     fn the_authors_cookies_go_before_the_jars_of_the_same_name() {
         let jar = RefCell::new(CookieJar::new());
-        let url = Url::parse("http://example.org/").expect("url");
+        let url = url::Url::parse("http://example.org/").expect("url");
         let none = CookieAttributes::default();
         for (name, value) in [("a", "jar"), ("b", "jar")] {
             jar.borrow_mut().set(&url, name, value, &none).expect("cookie");
@@ -269,13 +274,5 @@ mod tests {
         hop.prepare(Some(&jar), &network(""), true).expect("target");
         assert_eq!(header(&hop, "cookie"), Some("a=own; c=own; b=jar"));
         assert_eq!(header(&hop, "connection"), Some("close"));
-    }
-
-    #[test]
-    fn other_schemes_are_invalid_and_show_no_password() {
-        let mut hop = hop(Method::GET, "ftp://user:secret@example.org/", &[]);
-        let error = hop.prepare(None, &network(""), false).expect_err("ftp");
-        assert_eq!(error.kind, ErrorKind::InvalidUrl);
-        assert!(!error.detail.expect("detail").contains("secret"));
     }
 }

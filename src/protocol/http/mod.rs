@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use url::Url;
 
 pub use self::client::HttpClient;
+pub use self::destination::Destination;
 pub use self::headers::{BadHeader, Headers};
 
 use super::{ProtocolError, Timings};
@@ -16,6 +17,7 @@ use super::{ProtocolError, Timings};
 mod body;
 mod client;
 mod decode;
+mod destination;
 mod h1;
 mod headers;
 mod hop;
@@ -28,7 +30,7 @@ pub struct Request {
     /// The method.
     pub method: Method,
     /// Absolute, `http` or `https`. A user and password in it become basic authentication.
-    pub url: Url,
+    pub url: Rc<Destination>,
     /// As the author gave them; `host`, `user-agent` and `content-length` are added if missing.
     ///
     /// `content-length` is always the body's. A cookie here goes before the jar's of that name. An
@@ -59,7 +61,7 @@ pub struct Exchange {
     /// The hop's method (redirects may change it).
     pub method: Method,
     /// The hop's URL, without user and password.
-    pub url: Url,
+    pub url: Rc<Destination>,
     /// `HTTP/1.1`; empty without an answer.
     pub proto: &'static str,
     /// `None` without an answer. There may be one with an error: of the body, say.

@@ -1,11 +1,12 @@
 //! One VU's connections: those in use, by slots, and those kept for the next request.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-use url::Url;
 
 use super::h1::Connection;
+use crate::protocol::connect::Origin;
 use crate::protocol::timing::{Phase, Stopwatch};
 
 /// One VU's connections. Kept and used ones together are never more than `max`.
@@ -34,11 +35,15 @@ impl Pool {
         slot
     }
 
-    /// Returns the newest kept connection to a URL's origin and drops dead ones on the way.
-    pub(super) fn take(&self, url: &Url) -> Option<Connection> {
+    /// Returns the newest kept connection to an origin and drops dead ones on the way.
+    pub(super) fn take(&self, origin: &Rc<Origin>) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         loop {
-            let at = idle.iter().rposition(|connection| connection.origin.is_of(url))?;
+            let leads_there = |connection: &Connection| {
+                // Mostly the very same: comparing texts is for the URLs that share an origin.
+                Rc::ptr_eq(&connection.origin, origin) || connection.origin == *origin
+            };
+            let at = idle.iter().rposition(leads_there)?;
             let mut connection = idle.remove(at);
             if connection.is_usable() {
                 return Some(connection);

@@ -1,8 +1,11 @@
 //! Which answers send a request elsewhere, and what the next request keeps: Go's rules, as k6's.
 
+use std::rc::Rc;
+
 use http::{Method, StatusCode};
 use url::Url;
 
+use super::Destination;
 use super::hop::Hop;
 use crate::protocol::cookie::{self, Cookie};
 use crate::protocol::{ErrorKind, Headers, ProtocolError};
@@ -41,7 +44,11 @@ pub(super) fn follow(
     }
     hop.headers.remove("cookie");
     if next.host_str() == hop.url.host_str() {
-        hop.own_cookie = hop.own_cookie.take().and_then(|own| without_replaced(&own, answer));
+        hop.own_cookie = hop
+            .own_cookie
+            .take()
+            .and_then(|own| without_replaced(&own, answer))
+            .map(String::into_boxed_str);
     } else {
         // What was meant for one server is not shown to another, nor to the first when it is
         // reached by way of another.
@@ -53,8 +60,7 @@ pub(super) fn follow(
     if !next.username().is_empty() || next.password().is_some() {
         hop.headers.remove("authorization");
     }
-    hop.url = next;
-    hop.take_userinfo();
+    hop.url = Rc::new(Destination::new(next));
     Ok(())
 }
 
@@ -104,7 +110,7 @@ mod tests {
         }
         Hop::first(Request {
             method: Method::POST,
-            url: Url::parse("http://example.org/a/b?c").expect("url"),
+            url: Rc::new(Destination::new(Url::parse("http://example.org/a/b?c").expect("url"))),
             headers,
             body: Bytes::from_static(b"body"),
             timeout: Duration::from_secs(1),
@@ -171,7 +177,8 @@ mod tests {
     #[test]
     fn a_password_in_the_location_goes_before_the_one_so_far() {
         let hop = followed(302, "http://a:b@example.org/x");
-        assert_eq!(hop.headers.get("authorization"), Some(&b"Basic YTpi"[..]));
+        assert!(!hop.headers.contains("authorization"));
+        assert_eq!(hop.url.authorization(), Some("Basic YTpi"));
         assert_eq!(hop.url.as_str(), "http://example.org/x");
     }
 

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::ReadBuf;
@@ -26,7 +27,7 @@ pub(in crate::protocol::http) struct Connection {
     fit: bool,
     /// When the last exchange ended.
     pub(in crate::protocol::http) idle_since: Instant,
-    pub(in crate::protocol::http) origin: Origin,
+    pub(in crate::protocol::http) origin: Rc<Origin>,
     pub(in crate::protocol::http) remote: SocketAddr,
     /// Empty without TLS.
     pub(in crate::protocol::http) tls_version: &'static str,
@@ -46,7 +47,7 @@ struct Exchange<'a> {
 
 impl Connection {
     /// Takes over a fresh connection.
-    pub(in crate::protocol::http) fn new(dialed: Dialed, origin: Origin) -> Self {
+    pub(in crate::protocol::http) fn new(dialed: Dialed, origin: Rc<Origin>) -> Self {
         Self {
             stream: dialed.stream,
             fit: true,
@@ -214,8 +215,6 @@ impl Exchange<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use bytes::Bytes;
     use http::Method;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -223,7 +222,7 @@ mod tests {
 
     use super::*;
     use crate::protocol::Headers;
-    use crate::protocol::http::h1::Head;
+    use crate::protocol::http::h1::{Head, OutgoingHead};
     use crate::protocol::io::Metered;
     use crate::protocol::testing;
 
@@ -238,7 +237,7 @@ mod tests {
             let url = url::Url::parse(&format!("http://{address}/")).expect("url");
             let stream = Stream::Plain(Metered::new(socket, Rc::default()));
             let dialed = Dialed { stream, remote: address, tls_version: "" };
-            let connection = Connection::new(dialed, Origin::of(&url).expect("origin"));
+            let connection = Connection::new(dialed, Rc::new(Origin::of(&url).expect("origin")));
             let network = Network::new(&testing::plan()).expect("network");
             test(connection, peer, network).await;
         });
@@ -253,8 +252,7 @@ mod tests {
         let headers = Headers::new();
         let request = Outgoing {
             method: &Method::GET,
-            target: "/",
-            headers: &headers,
+            head: OutgoingHead::Parts("/", &headers),
             body,
             chunked: false,
             closes: false,

@@ -6,7 +6,7 @@
 pub(super) use self::answer::Event;
 pub(super) use self::connection::Connection;
 pub(super) use self::head::Head;
-pub(super) use self::request::Outgoing;
+pub(super) use self::request::{Lines, Outgoing, OutgoingHead};
 
 mod answer;
 mod chunked;

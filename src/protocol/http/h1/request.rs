@@ -14,15 +14,26 @@ const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 #[derive(Debug, Clone, Copy)]
 pub(in crate::protocol::http) struct Outgoing<'a> {
     pub(in crate::protocol::http) method: &'a Method,
-    /// In origin-form (RFC 9112, 3.2.1).
-    pub(in crate::protocol::http) target: &'a str,
-    pub(in crate::protocol::http) headers: &'a Headers,
+    pub(in crate::protocol::http) head: OutgoingHead<'a>,
     pub(in crate::protocol::http) body: &'a Bytes,
     /// Whether the headers say that the body is chunked: it goes in one chunk.
     pub(in crate::protocol::http) chunked: bool,
     /// Whether the headers say that the connection ends with the answer.
     pub(in crate::protocol::http) closes: bool,
 }
+
+/// What a head has besides the method.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::protocol::http) enum OutgoingHead<'a> {
+    /// The target in origin-form (RFC 9112, 3.2.1), and the headers.
+    Parts(&'a str, &'a Headers),
+    /// The same, encoded before.
+    Encoded(&'a Lines),
+}
+
+/// A head from its target on, as it goes over the wire.
+#[derive(Debug)]
+pub(in crate::protocol::http) struct Lines(Box<[u8]>);
 
 /// What of a request has not been written, in order.
 #[derive(Debug, Default)]
@@ -33,15 +44,10 @@ impl Outgoing<'_> {
     pub(super) fn encode(&self, out: &mut Vec<u8>) -> Unsent {
         out.extend_from_slice(self.method.as_str().as_bytes());
         out.push(b' ');
-        out.extend_from_slice(self.target.as_bytes());
-        out.extend_from_slice(b" HTTP/1.1\r\n");
-        for (name, value) in self.headers {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value);
-            out.extend_from_slice(b"\r\n");
+        match self.head {
+            OutgoingHead::Parts(target, headers) => encode(out, target, headers),
+            OutgoingHead::Encoded(Lines(lines)) => out.extend_from_slice(lines),
         }
-        out.extend_from_slice(b"\r\n");
         if self.body.is_empty() {
             return Unsent::default();
         }
@@ -56,6 +62,27 @@ impl Outgoing<'_> {
         out.extend_from_slice(end);
         Unsent::default()
     }
+}
+
+impl Lines {
+    /// Encodes a head.
+    pub(in crate::protocol::http) fn of(target: &str, headers: &Headers) -> Self {
+        let mut lines = Vec::new();
+        encode(&mut lines, target, headers);
+        Self(lines.into())
+    }
+}
+
+fn encode(out: &mut Vec<u8>, target: &str, headers: &Headers) {
+    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    for (name, value) in headers {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 impl Unsent {
@@ -89,14 +116,17 @@ mod tests {
         let body = Bytes::copy_from_slice(body);
         let request = Outgoing {
             method,
-            target: "/a?b",
-            headers: &headers,
+            head: OutgoingHead::Parts("/a?b", &headers),
             body: &body,
             chunked,
             closes: false,
         };
         let mut all = Vec::new();
         let mut unsent = request.encode(&mut all);
+        let encoded = Lines::of("/a?b", &headers);
+        let mut again = Vec::new();
+        Outgoing { head: OutgoingHead::Encoded(&encoded), ..request }.encode(&mut again);
+        assert_eq!(again, all);
         while let Some(next) = unsent.next() {
             let some = next.len().min(7_000);
             all.extend_from_slice(&next[..some]);
