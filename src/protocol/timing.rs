@@ -105,6 +105,11 @@ impl Stamps {
         self.first_write.get().is_some()
     }
 
+    /// Returns when the last bytes of the answer came.
+    pub(super) fn last_read(&self) -> Option<Instant> {
+        self.last_read.get()
+    }
+
     /// Returns whether any of the answer came.
     pub(super) fn has_read(&self) -> bool {
         self.first_read.get().is_some()
@@ -163,12 +168,11 @@ pub(super) struct Stopwatch {
 
 impl Stopwatch {
     /// Begins with [`Phase::Waiting`].
-    pub(super) fn start() -> Self {
-        let now = clock::now();
+    pub(super) fn start(begun: Instant) -> Self {
         Self {
-            begun: now,
+            begun,
             phase: Cell::new(Phase::Waiting),
-            since: Cell::new(now),
+            since: Cell::new(begun),
             looking_up: Cell::default(),
             connecting: Cell::default(),
             tls_handshaking: Cell::default(),
@@ -242,7 +246,7 @@ mod tests {
     #[test]
     fn the_phases_of_a_whole_exchange_add_up() {
         in_virtual_time(async || {
-            let (watch, stamps) = (Stopwatch::start(), Stamps::default());
+            let (watch, stamps) = (Stopwatch::start(clock::now()), Stamps::default());
             pass(1).await;
             watch.enter(Phase::LookingUp);
             pass(2).await;
@@ -277,13 +281,13 @@ mod tests {
     #[test]
     fn the_phase_that_breaks_off_gets_the_time_until_then() {
         in_virtual_time(async || {
-            let watch = Stopwatch::start();
+            let watch = Stopwatch::start(clock::now());
             watch.enter(Phase::Connecting);
             pass(9).await;
             let timings = watch.timings(None, true);
             assert_eq!((timings.connecting, timings.blocked), (MS * 9, MS * 9));
 
-            let (watch, stamps) = (Stopwatch::start(), Stamps::default());
+            let (watch, stamps) = (Stopwatch::start(clock::now()), Stamps::default());
             watch.enter_exchanging_at_once();
             pass(1).await;
             assert_eq!(watch.timings(Some(&stamps), true).sending, MS);
@@ -306,7 +310,7 @@ mod tests {
     #[test]
     fn an_answer_that_outruns_its_request_is_received_after_the_sending() {
         in_virtual_time(async || {
-            let (watch, stamps) = (Stopwatch::start(), Stamps::default());
+            let (watch, stamps) = (Stopwatch::start(clock::now()), Stamps::default());
             watch.enter_exchanging_at_once();
             stamps.writing();
             pass(1).await;

@@ -13,13 +13,14 @@ use http::StatusCode;
 use rustls::ClientConfig;
 
 use super::body::Body;
+use super::deadline::Timer;
 use super::h1::{Connection, Event, Head};
 use super::hop::Hop;
 use super::pool::Pool;
 use super::{Exchange, Headers, Request, Response, ResponseKind, Sent, decode, redirect};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::plan::HttpPlan;
-use crate::protocol::connect;
+use crate::protocol::connect::{self, Origin};
 use crate::protocol::io::Traffic;
 use crate::protocol::timing::{Phase, Stamps, Stopwatch};
 use crate::protocol::{CookieJar, ErrorKind, Network, ProtocolError, tls};
@@ -34,6 +35,7 @@ pub struct HttpClient {
     network: Rc<Network>,
     plan: Rc<HttpPlan>,
     pool: Pool,
+    timer: Timer,
     traffic: Rc<Traffic>,
     /// The worker's TLS configuration with this VU's sessions.
     tls: OnceCell<Arc<ClientConfig>>,
@@ -61,7 +63,14 @@ impl HttpClient {
     /// Returns a client without connections.
     pub fn new(network: Rc<Network>, plan: Rc<HttpPlan>) -> Self {
         let pool = Pool::new(plan.connections_max);
-        Self { network, plan, pool, traffic: Rc::default(), tls: OnceCell::new() }
+        Self {
+            network,
+            plan,
+            pool,
+            timer: Timer::default(),
+            traffic: Rc::default(),
+            tls: OnceCell::new(),
+        }
     }
 
     /// Sends a request and follows its redirects. Never fails: what went wrong is in the answer.
@@ -77,13 +86,13 @@ impl HttpClient {
         mut observe: impl FnMut(&Exchange),
     ) -> Response {
         let mut cut = pin!(cut);
-        // Not registered with the timer before an exchange has to wait.
-        let mut timer = pin!(tokio::time::sleep(request.timeout));
+        let mut begun = clock::now();
+        let mut timer = pin!(self.timer.deadline(begun, request.timeout));
         let (kind, redirects) = (request.response, request.redirects);
         let mut hop = Hop::first(request);
         let mut followed = 0;
         loop {
-            let progress = Progress::start();
+            let progress = Progress::start(begun);
             let result = tokio::select! {
                 biased;
                 () = &mut cut => Err(ErrorKind::Cut.into()),
@@ -100,6 +109,7 @@ impl HttpClient {
                     Ok(()) => {
                         observe(&response.exchange);
                         followed += 1;
+                        begun = clock::now();
                         continue;
                     }
                     Err(error) => response.exchange.error = Some(error),
@@ -131,68 +141,88 @@ impl HttpClient {
         kind: ResponseKind,
         progress: &Progress,
     ) -> Result<Bytes, ProtocolError> {
-        let close = self.plan.no_connection_reuse;
-        hop.prepare(jar, &self.network, close)?;
-        let _slot = self.pool.slot(&progress.watch).await;
-        if let Some(connection) = self.kept(hop, progress).await? {
-            match self.transfer(connection, hop, kind, progress).await {
-                Err(error) if may_repeat(&error, hop, &progress.stamps) => progress.forget_line(),
-                result => return result,
+        hop.prepare(jar, &self.network, self.plan.no_connection_reuse)?;
+        let origin = Rc::clone(hop.url.origin()?);
+        let watch = &progress.watch;
+        // What is boxed here is rare, and its state large: a send without it stays small.
+        let _slot = match self.pool.free_slot() {
+            Some(slot) => slot,
+            None => Box::pin(self.pool.slot(watch)).await,
+        };
+        let kept = match self.pool.take(&origin) {
+            Some(connection) if is_trusted(&connection, hop) => {
+                watch.enter_exchanging_at_once();
+                Some(connection)
             }
+            Some(connection) => Box::pin(self.looked_at(connection, watch)).await,
+            None => None,
+        };
+        let mut fresh = kept.is_none();
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => Box::pin(self.open(&origin, watch)).await?,
+        };
+        let body = loop {
+            match self.transfer(&mut connection, hop, kind, progress).await {
+                Err(error) if !fresh && may_repeat(&error, hop, &progress.stamps) => {
+                    progress.forget_line();
+                    fresh = true;
+                    drop(connection);
+                    connection = Box::pin(self.open(&origin, watch)).await?;
+                }
+                result => break result?,
+            }
+        };
+        progress.done.set(true);
+        if connection.settle(&progress.stamps) && !self.plan.no_connection_reuse {
+            self.pool.keep(connection);
         }
-        // Boxed: dialling is rare and its state large; without it a send fits into the allocator's
-        // small sizes.
-        let connection = Box::pin(self.open(hop, progress)).await?;
-        progress.watch.enter(Phase::Exchanging);
-        self.transfer(connection, hop, kind, progress).await
+        match progress.head.borrow().as_ref() {
+            Some(head) => decode::decode(&head.headers, body, self.plan.body_bytes_max),
+            None => Ok(body),
+        }
     }
 
-    /// Returns a kept connection, with the watch at [`Phase::Exchanging`].
-    async fn kept(
-        &self,
-        hop: &Hop,
-        progress: &Progress,
-    ) -> Result<Option<Connection>, ProtocolError> {
-        let (origin, watch) = (hop.url.origin()?, &progress.watch);
-        let Some(connection) = self.pool.take(origin) else { return Ok(None) };
-        if hop.is_idempotent() || clock::now() - connection.idle_since < TRUSTED_IDLE {
-            watch.enter_exchanging_at_once();
-            return Ok(Some(connection));
-        }
-        let mut connection = connection;
+    /// Returns a kept connection, this one or an older one, after another look at it.
+    async fn looked_at(&self, kept: Box<Connection>, watch: &Stopwatch) -> Option<Box<Connection>> {
+        let mut connection = kept;
         loop {
             // The worker looks at its sockets before it comes back to us.
             tokio::task::yield_now().await;
             if connection.is_usable() {
                 watch.enter(Phase::Exchanging);
-                return Ok(Some(connection));
+                return Some(connection);
             }
-            let Some(next) = self.pool.take(origin) else { return Ok(None) };
-            connection = next;
+            let origin = Rc::clone(&connection.origin);
+            connection = self.pool.take(&origin)?;
         }
     }
 
-    async fn open(&self, hop: &Hop, progress: &Progress) -> Result<Connection, ProtocolError> {
-        let origin = Rc::clone(hop.url.origin()?);
+    /// Opens a connection.
+    async fn open(
+        &self,
+        origin: &Rc<Origin>,
+        watch: &Stopwatch,
+    ) -> Result<Box<Connection>, ProtocolError> {
         self.pool.make_room();
         let tls = origin.is_tls().then(|| {
             let ours = || Arc::new(tls::for_one_vu(&self.network.tls()));
             Arc::clone(self.tls.get_or_init(ours))
         });
-        let dialed =
-            connect::dial(&self.network, tls, &origin, &self.traffic, &progress.watch).await?;
-        Ok(Connection::new(dialed, origin))
+        let dialed = connect::dial(&self.network, tls, origin, &self.traffic, watch).await?;
+        watch.enter(Phase::Exchanging);
+        Ok(Box::new(Connection::new(dialed, Rc::clone(origin))))
     }
 
-    /// Makes one exchange on a connection and keeps it afterwards if that can be.
+    /// Makes one exchange on a connection and returns the answer's body as it came.
     async fn transfer(
         &self,
-        mut connection: Connection,
+        connection: &mut Connection,
         hop: &Hop,
         kind: ResponseKind,
         progress: &Progress,
     ) -> Result<Bytes, ProtocolError> {
-        progress.take_line(&connection);
+        progress.take_line(connection);
         let mut body = Body::new(match kind {
             ResponseKind::Keep => Some(self.plan.body_bytes_max),
             ResponseKind::Discard => None,
@@ -209,18 +239,15 @@ impl HttpClient {
             Event::Data(data) => body.take(data),
             Event::End => Ok(()),
         };
-        let outgoing = hop.outgoing(&self.network);
-        connection.exchange(outgoing, &self.network, &progress.stamps, take).await?;
-        let body = body.into_bytes();
-        progress.done.set(true);
-        if !self.plan.no_connection_reuse && connection.settle() {
-            self.pool.keep(connection);
-        }
-        match progress.head.borrow().as_ref() {
-            Some(head) => decode::decode(&head.headers, body, self.plan.body_bytes_max),
-            None => Ok(body),
-        }
+        let request = hop.outgoing(&self.network);
+        connection.exchange(&request, &self.network, &progress.stamps, take).await?;
+        Ok(body.into_bytes())
     }
+}
+
+/// Returns whether a kept connection may serve a request without another look at it.
+fn is_trusted(connection: &Connection, hop: &Hop) -> bool {
+    hop.is_idempotent() || clock::now() - connection.idle_since < TRUSTED_IDLE
 }
 
 /// Returns whether a request that failed on a kept connection may be sent once more, as the server
@@ -234,9 +261,9 @@ fn may_repeat(error: &ProtocolError, hop: &Hop, stamps: &Stamps) -> bool {
 }
 
 impl Progress {
-    fn start() -> Self {
+    fn start(begun: Instant) -> Self {
         Self {
-            watch: Stopwatch::start(),
+            watch: Stopwatch::start(begun),
             stamps: Stamps::default(),
             line: RefCell::default(),
             head: RefCell::default(),
@@ -317,6 +344,6 @@ mod tests {
         };
         let send = client.send(request, None, std::future::pending(), |_| {});
         let size = size_of_val(&send);
-        assert!(size <= 2_700, "it takes {size} bytes");
+        assert!(size <= 1_250, "it takes {size} bytes");
     }
 }

@@ -16,6 +16,7 @@ use super::{ProtocolError, Timings};
 
 mod body;
 mod client;
+mod deadline;
 mod decode;
 mod destination;
 mod h1;

@@ -13,7 +13,8 @@ use crate::protocol::timing::{Phase, Stopwatch};
 #[derive(Debug)]
 pub(super) struct Pool {
     /// Oldest first: the newest is taken again first, so that surplus ones age and are found dead.
-    idle: RefCell<Vec<Connection>>,
+    #[expect(clippy::vec_box, reason = "a list of one would have room for four")]
+    idle: RefCell<Vec<Box<Connection>>>,
     /// One permit per exchange that holds or opens a connection.
     slots: Semaphore,
     max: usize,
@@ -25,21 +26,23 @@ impl Pool {
         Self { idle: RefCell::default(), slots: Semaphore::new(max), max }
     }
 
+    /// Returns the right to use a connection if nobody has to wait for it.
+    pub(super) fn free_slot(&self) -> Option<SemaphorePermit<'_>> {
+        self.slots.try_acquire().ok()
+    }
+
     /// Waits for the right to use a connection, first come, first served.
     pub(super) async fn slot(&self, watch: &Stopwatch) -> SemaphorePermit<'_> {
-        if let Ok(slot) = self.slots.try_acquire() {
-            return slot;
-        }
         let slot = self.slots.acquire().await.expect("the semaphore is never closed");
         watch.enter(Phase::Waiting);
         slot
     }
 
     /// Returns the newest kept connection to an origin and drops dead ones on the way.
-    pub(super) fn take(&self, origin: &Rc<Origin>) -> Option<Connection> {
+    pub(super) fn take(&self, origin: &Rc<Origin>) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         loop {
-            let leads_there = |connection: &Connection| {
+            let leads_there = |connection: &Box<Connection>| {
                 // Mostly the very same: comparing texts is for the URLs that share an origin.
                 Rc::ptr_eq(&connection.origin, origin) || connection.origin == *origin
             };
@@ -56,20 +59,20 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let used = self.max - self.slots.available_permits();
         if idle.len() + used > self.max {
-            idle.retain_mut(Connection::is_usable);
+            idle.retain_mut(|connection| connection.is_usable());
             let surplus = (idle.len() + used).saturating_sub(self.max).min(idle.len());
-            idle.drain(..surplus).for_each(Connection::close);
+            idle.drain(..surplus).for_each(|connection| connection.close());
         }
     }
 
     /// Keeps a connection. The caller still has its slot.
-    pub(super) fn keep(&self, connection: Connection) {
+    pub(super) fn keep(&self, connection: Box<Connection>) {
         self.idle.borrow_mut().push(connection);
     }
 
     /// Closes all kept connections.
     pub(super) fn clear(&self) {
-        self.idle.take().into_iter().for_each(Connection::close);
+        self.idle.take().into_iter().for_each(|connection| connection.close());
     }
 }
 

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use super::chunked::{Chunked, Part};
-use super::head::{self, Framing, HEAD_BYTES_MAX, Head, Parsed, invalid};
+use super::head::{self, Asked, Framing, HEAD_BYTES_MAX, Head, Parsed, invalid};
 use crate::protocol::{ErrorKind, ProtocolError};
 
 /// Most 1xx heads before an answer: more is a server that never comes to the point.
@@ -12,8 +12,7 @@ const INTERIM_MAX: u8 = 32;
 /// Reads one answer, in whatever pieces it comes.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// What was asked: it decides whether there is a body.
-    method: Method,
+    asked: Asked,
     state: State,
     /// The beginning of a head whose end has not come. An answer that comes whole needs none.
     partial: Vec<u8>,
@@ -46,9 +45,9 @@ pub(in crate::protocol::http) enum Event<'b> {
 
 impl Answer {
     /// Returns a reader of the answer to a request with this method.
-    pub(super) fn to(method: Method) -> Self {
+    pub(super) fn to(method: &Method) -> Self {
         Self {
-            method,
+            asked: Asked::by(method),
             state: State::Head,
             partial: Vec::new(),
             look_at: 0,
@@ -174,10 +173,10 @@ impl Answer {
             }
             Parsed::Final(head, said) => (head, said),
         };
-        let framing = said.framing(&self.method, &head)?;
+        let framing = said.framing(self.asked, &head)?;
         // Behind these the connection speaks something else.
         let switches = head.status == StatusCode::SWITCHING_PROTOCOLS
-            || self.method == Method::CONNECT && head.status.is_success();
+            || self.asked == Asked::Connect && head.status.is_success();
         self.keeps_alive = said.keeps_alive(&head) && framing != Framing::UntilClose && !switches;
         let (state, length) = match framing {
             Framing::Nothing | Framing::Length(0) => (State::Done, Some(0)),
@@ -208,7 +207,7 @@ mod tests {
         bytes: &[u8],
         sizes: &[usize],
     ) -> Result<(u16, Vec<u8>, usize, bool), ErrorKind> {
-        let mut answer = Answer::to(method.clone());
+        let mut answer = Answer::to(method);
         let (mut status, mut body) = (0, Vec::new());
         let (mut rest, mut sizes) = (bytes, sizes.iter().copied());
         let mut size = bytes.len().max(1);

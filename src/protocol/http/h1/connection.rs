@@ -42,7 +42,7 @@ struct Exchange<'a> {
     answer: Answer,
     unsent: Unsent,
     /// Why the request could not be written. The answer may have come all the same.
-    broken: Option<ProtocolError>,
+    broken: Option<io::Error>,
 }
 
 impl Connection {
@@ -76,13 +76,13 @@ impl Connection {
     /// What happened to the connection or the answer, or what `take` returned.
     pub(in crate::protocol::http) async fn exchange(
         &mut self,
-        request: Outgoing<'_>,
+        request: &Outgoing<'_>,
         network: &Network,
         stamps: &Stamps,
         mut take: impl FnMut(Event<'_>) -> Result<(), ProtocolError>,
     ) -> Result<(), ProtocolError> {
         self.fit = false;
-        let answer = Answer::to(request.method.clone());
+        let answer = Answer::to(request.method);
         let mut exchange =
             Exchange { network, stamps, answer, unsent: Unsent::default(), broken: None };
         let mut begun = false;
@@ -101,8 +101,8 @@ impl Connection {
     }
 
     /// Ends an exchange; returns whether the connection serves another.
-    pub(in crate::protocol::http) fn settle(&mut self) -> bool {
-        self.idle_since = clock::now();
+    pub(in crate::protocol::http) fn settle(&mut self, stamps: &Stamps) -> bool {
+        self.idle_since = stamps.last_read().unwrap_or_else(clock::now);
         self.fit
     }
 
@@ -125,13 +125,13 @@ impl Connection {
 
 impl Exchange<'_> {
     /// Encodes the request into the worker's buffer and writes it from there: most leave whole.
-    fn begin(&mut self, cx: &mut Context<'_>, stream: &mut Stream, request: Outgoing<'_>) {
+    fn begin(&mut self, cx: &mut Context<'_>, stream: &mut Stream, request: &Outgoing<'_>) {
         let mut out = self.network.out.borrow_mut();
         out.clear();
         self.unsent = request.encode(&mut out);
         let written = match stream.poll_write(cx, &out, self.stamps) {
             Poll::Ready(Ok(written)) => written,
-            Poll::Ready(Err(error)) => return self.give_up(&error),
+            Poll::Ready(Err(error)) => return self.give_up(error),
             Poll::Pending => 0,
         };
         if written < out.len() {
@@ -145,19 +145,19 @@ impl Exchange<'_> {
         while let Some(bytes) = self.unsent.next() {
             match stream.poll_write(cx, bytes, self.stamps) {
                 Poll::Ready(Ok(written)) => self.unsent.advance(written),
-                Poll::Ready(Err(error)) => return self.give_up(&error),
+                Poll::Ready(Err(error)) => return self.give_up(error),
                 Poll::Pending => return,
             }
         }
         if let Poll::Ready(Err(error)) = stream.poll_flush(cx, self.stamps) {
-            self.give_up(&error);
+            self.give_up(error);
         }
     }
 
     /// Stops writing. A server that closes early may have said why: the answer is still read.
-    fn give_up(&mut self, error: &io::Error) {
+    fn give_up(&mut self, error: io::Error) {
         self.unsent = Unsent::default();
-        self.broken.get_or_insert_with(|| ProtocolError::from_io(error));
+        self.broken.get_or_insert(error);
     }
 
     /// Reads until the answer ends; returns what came behind it.
@@ -187,29 +187,29 @@ impl Exchange<'_> {
     }
 
     /// Says what the end of the stream means.
-    fn close(&mut self) -> Result<Vec<u8>, ProtocolError> {
+    fn close(&self) -> Result<Vec<u8>, ProtocolError> {
         match self.answer.close() {
             Ok(()) => Ok(Vec::new()),
             Err(error) if error.kind == ErrorKind::ClosedEarly => {
-                Err(self.broken.take().unwrap_or(error))
+                Err(self.broken.as_ref().map_or(error, ProtocolError::from_io))
             }
             Err(error) => Err(error),
         }
     }
 
     /// Says what an error of the stream means.
-    fn explain(&mut self, error: &io::Error) -> ProtocolError {
+    fn explain(&self, error: &io::Error) -> ProtocolError {
         if !self.answer.awaits_head() {
             return ProtocolError::from_io(error);
         }
-        let read = || match error.kind() {
+        match &self.broken {
+            Some(broken) => ProtocolError::from_io(broken),
             // TLS that ends without its farewell.
-            io::ErrorKind::UnexpectedEof => {
+            None if error.kind() == io::ErrorKind::UnexpectedEof => {
                 ProtocolError::from(ErrorKind::ClosedEarly).with_detail(error.to_string())
             }
-            _ => ProtocolError::from_io(error),
-        };
-        self.broken.take().unwrap_or_else(read)
+            None => ProtocolError::from_io(error),
+        }
     }
 }
 
@@ -248,6 +248,7 @@ mod tests {
         connection: &mut Connection,
         network: &Network,
         body: &Bytes,
+        stamps: &Stamps,
     ) -> Result<(Head, Vec<u8>), ProtocolError> {
         let headers = Headers::new();
         let request = Outgoing {
@@ -266,7 +267,7 @@ mod tests {
             }
             Ok(())
         };
-        connection.exchange(request, network, &Stamps::default(), take).await?;
+        connection.exchange(&request, network, stamps, take).await?;
         Ok((head.expect("a head"), read))
     }
 
@@ -278,14 +279,15 @@ mod tests {
     #[test]
     fn an_idle_connection_is_usable_until_something_comes() {
         run(async |mut connection, mut peer, network| {
+            let stamps = Stamps::default();
             for _ in 0..2 {
                 peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
                     .await
                     .expect("write");
                 let (_, body) =
-                    exchange(&mut connection, &network, &Bytes::new()).await.expect("ok");
+                    exchange(&mut connection, &network, &Bytes::new(), &stamps).await.expect("ok");
                 assert_eq!(body, b"ok");
-                assert!(connection.settle());
+                assert!(connection.settle(&stamps));
                 look().await;
                 assert!(connection.is_usable());
             }
@@ -304,15 +306,15 @@ mod tests {
     #[test]
     fn a_stream_is_handed_out_after_a_switch_with_what_came_behind() {
         run(async |mut connection, mut peer, network| {
+            let stamps = Stamps::default();
             let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nframe";
             peer.write_all(head).await.expect("write");
             let (head, body) =
-                exchange(&mut connection, &network, &Bytes::new()).await.expect("101");
+                exchange(&mut connection, &network, &Bytes::new(), &stamps).await.expect("101");
             assert_eq!((head.status.as_u16(), body.len()), (101, 0));
-            assert!(!connection.settle());
+            assert!(!connection.settle(&stamps));
             let (mut stream, leftover) = connection.into_upgraded();
             assert_eq!(leftover, b"frame");
-            let stamps = Stamps::default();
             poll_fn(|cx| stream.poll_write(cx, b"back", &stamps)).await.expect("write");
             let mut seen = Vec::new();
             while !seen.ends_with(b"\r\n\r\nback") {
@@ -324,6 +326,7 @@ mod tests {
     #[test]
     fn an_answer_counts_though_the_request_could_not_be_written() {
         run(async |mut connection, mut peer, network| {
+            let stamps = Stamps::default();
             let answer = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno";
             peer.write_all(answer).await.expect("write");
             let serving = async {
@@ -335,10 +338,11 @@ mod tests {
                 drop(peer);
             };
             let body = Bytes::from(vec![b'x'; 32 << 20]);
-            let (answer, ()) = tokio::join!(exchange(&mut connection, &network, &body), serving);
+            let (answer, ()) =
+                tokio::join!(exchange(&mut connection, &network, &body, &stamps), serving);
             let (head, body) = answer.expect("an answer");
             assert_eq!((head.status.as_u16(), &body[..]), (413, &b"no"[..]));
-            assert!(!connection.settle());
+            assert!(!connection.settle(&stamps));
         });
     }
 }

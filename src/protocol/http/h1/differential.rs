@@ -36,7 +36,7 @@ const STRICTER: &[(&str, &str)] = &[
 
 /// Reads these pieces as an answer, and then the end of the stream.
 fn ours(method: &Method, pieces: &[Vec<u8>]) -> Result<Seen, ProtocolError> {
-    let mut answer = Answer::to(method.clone());
+    let mut answer = Answer::to(method);
     let (mut seen, mut body) = (None, Vec::new());
     'pieces: for piece in pieces {
         let mut input = &piece[..];

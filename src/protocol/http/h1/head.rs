@@ -64,6 +64,24 @@ pub(super) enum Framing {
     UntilClose,
 }
 
+/// What was asked, as far as it decides whether there is a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    Head,
+    Connect,
+    Other,
+}
+
+impl Asked {
+    pub(super) fn by(method: &Method) -> Self {
+        match *method {
+            Method::HEAD => Self::Head,
+            Method::CONNECT => Self::Connect,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// What stands at the beginning of some bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Parsed {
@@ -169,14 +187,14 @@ impl Said {
         }
     }
 
-    /// Returns where the body of an answer to this method ends.
+    /// Returns where the body of the answer ends.
     ///
     /// # Errors
     ///
     /// Two readers could see two ends.
-    pub(super) fn framing(self, method: &Method, head: &Head) -> Result<Framing, ProtocolError> {
-        let tunnel = *method == Method::CONNECT && head.status.is_success();
-        if *method == Method::HEAD || tunnel || matches!(head.status.as_u16(), 101 | 204 | 304) {
+    pub(super) fn framing(self, asked: Asked, head: &Head) -> Result<Framing, ProtocolError> {
+        let tunnel = asked == Asked::Connect && head.status.is_success();
+        if asked == Asked::Head || tunnel || matches!(head.status.as_u16(), 101 | 204 | 304) {
             return Ok(Framing::Nothing);
         }
         match (self.coding, self.length) {
@@ -217,7 +235,8 @@ mod tests {
             (length, Parsed::Final(head, said)) => {
                 assert_eq!(length, text.len());
                 let method = Method::from_bytes(method.as_bytes()).expect("method");
-                let framing = said.framing(&method, &head).map_err(|error| error.kind)?;
+                let framing =
+                    said.framing(Asked::by(&method), &head).map_err(|error| error.kind)?;
                 Ok((framing, said.keeps_alive(&head)))
             }
             other => panic!("{other:?} for {text:?}"),

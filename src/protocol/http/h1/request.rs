@@ -35,9 +35,9 @@ pub(in crate::protocol::http) enum OutgoingHead<'a> {
 #[derive(Debug)]
 pub(in crate::protocol::http) struct Lines(Box<[u8]>);
 
-/// What of a request has not been written, in order.
+/// What of a request has not been written, in order. Boxed, as most requests leave whole.
 #[derive(Debug, Default)]
-pub(super) struct Unsent([Bytes; 3]);
+pub(super) struct Unsent(Option<Box<[Bytes; 3]>>);
 
 impl Outgoing<'_> {
     /// Writes the head to `out`, with the body if it is small; returns what must follow.
@@ -56,7 +56,8 @@ impl Outgoing<'_> {
             out.extend_from_slice(format!("{:x}\r\n", self.body.len()).as_bytes());
         }
         if self.body.len() > BODY_COPIED_MAX {
-            return Unsent([Bytes::new(), self.body.clone(), Bytes::from_static(end)]);
+            let rest = [Bytes::new(), self.body.clone(), Bytes::from_static(end)];
+            return Unsent(Some(Box::new(rest)));
         }
         out.extend_from_slice(self.body);
         out.extend_from_slice(end);
@@ -88,19 +89,20 @@ fn encode(out: &mut Vec<u8>, target: &str, headers: &Headers) {
 impl Unsent {
     /// Returns the next bytes to write; nothing if all are written.
     pub(super) fn next(&self) -> Option<&[u8]> {
-        self.0.iter().find(|part| !part.is_empty()).map(|part| &**part)
+        self.0.iter().flat_map(|parts| &**parts).find(|part| !part.is_empty()).map(|part| &**part)
     }
 
     /// Notes that bytes of [`Self::next`] were written.
     pub(super) fn advance(&mut self, bytes: usize) {
-        if let Some(part) = self.0.iter_mut().find(|part| !part.is_empty()) {
+        let mut parts = self.0.iter_mut().flat_map(|parts| &mut **parts);
+        if let Some(part) = parts.find(|part| !part.is_empty()) {
             part.advance(bytes);
         }
     }
 
     /// Puts back what was encoded and not taken.
     pub(super) fn put_back(&mut self, encoded: &[u8]) {
-        self.0[0] = Bytes::copy_from_slice(encoded);
+        self.0.get_or_insert_default()[0] = Bytes::copy_from_slice(encoded);
     }
 }
 
