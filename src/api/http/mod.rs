@@ -16,6 +16,8 @@ mod params;
 mod response;
 mod send;
 mod session;
+#[cfg(test)]
+mod tests;
 mod url;
 
 pub(super) const MODULE: Module = Module {

@@ -139,7 +139,12 @@ fn push(block: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     block.extend_from_slice(value);
 }
 
-fn check(name: &str, value: &[u8]) -> Result<(), BadHeader> {
+/// Returns whether a line can stand in a head.
+///
+/// # Errors
+///
+/// Its name or its value cannot.
+pub(super) fn check(name: &str, value: &[u8]) -> Result<(), BadHeader> {
     if name.is_empty() || name.len() > usize::from(u16::MAX) || !name.bytes().all(is_token) {
         return Err(BadHeader::Name);
     }

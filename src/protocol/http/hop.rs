@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Method;
 
 use super::h1::{Outgoing, OutgoingHead};
-use super::{BadHeader, Destination, Headers, Request};
+use super::{Destination, Headers, Request};
 use crate::protocol::cookie::{self, CookieJar};
 use crate::protocol::{ErrorKind, Network, ProtocolError};
 
@@ -78,60 +78,51 @@ impl Hop {
             return Ok(());
         }
         self.usual = false;
-        self.headers = self.completed(network, close, expects_body).map_err(|error| {
-            ProtocolError::from(ErrorKind::InvalidUrl).with_detail(error.to_string())
-        })?;
-        match cookies {
-            Some(cookies) => {
-                self.headers.insert("cookie", cookies.as_bytes()).map_err(|error| {
-                    ProtocolError::from(ErrorKind::InvalidCookie).with_detail(error.to_string())
-                })?
-            }
-            None => self.headers.remove("cookie"),
+        if let Some(cookies) = &cookies {
+            super::headers::check("cookie", cookies.as_bytes()).map_err(|error| {
+                ProtocolError::from(ErrorKind::InvalidCookie).with_detail(error.to_string())
+            })?;
         }
+        let length = (!self.body.is_empty() || expects_body).then(|| self.body.len().to_string());
+        self.headers = self.completed(network, close, length.as_deref(), cookies.as_deref());
         Ok(())
     }
 
-    /// Returns the author's headers and those that are missing among them, but for the cookies.
+    /// Returns the author's headers and those that are missing among them, in one allocation.
     fn completed(
         &mut self,
         network: &Network,
         close: bool,
-        expects_body: bool,
-    ) -> Result<Headers, BadHeader> {
-        let given = &self.headers;
-        let mut headers = Headers::new();
+        length: Option<&str>,
+        cookies: Option<&str>,
+    ) -> Headers {
+        let (given, has_body) = (&self.headers, !self.body.is_empty());
+        let missing = |name: &str| !given.contains(name);
+        self.chunked = has_body && !missing("transfer-encoding");
+        let closed_by_us = close && missing("connection");
+        self.closes = closed_by_us || has_token(given, "connection", "close");
+        // Without it nobody could tell where the body ends (RFC 9112, 6.1).
+        let not_yet = self.chunked && !has_token(given, "transfer-encoding", "chunked");
         // `Host` goes first (RFC 9110, 7.2).
-        headers.append("host", given.get("host").unwrap_or(self.url.host().as_bytes()))?;
-        for (name, value) in given {
-            // Two lengths are how requests are smuggled (RFC 9112, 6.2): the body decides. An empty
-            // `user-agent` sends none.
-            let left_out = matches!(name, "host" | "content-length")
-                || name == "user-agent" && value.is_empty()
-                || name == "transfer-encoding" && self.body.is_empty();
-            if !left_out {
-                headers.append(name, value)?;
-            }
-        }
-        if let (Some(basic), false) = (self.url.authorization(), given.contains("authorization")) {
-            headers.append("authorization", basic.as_bytes())?;
-        }
-        if let (Some(agent), false) = (&network.user_agent, given.contains("user-agent")) {
-            headers.append("user-agent", agent.as_bytes())?;
-        }
-        if close && !headers.contains("connection") {
-            headers.append("connection", b"close")?;
-        }
-        self.closes = has_token(&headers, "connection", "close");
-        self.chunked = headers.contains("transfer-encoding");
-        if self.chunked && !has_token(&headers, "transfer-encoding", "chunked") {
-            // Without it nobody could tell where the body ends (RFC 9112, 6.1).
-            headers.append("transfer-encoding", b"chunked")?;
-        }
-        if (!self.body.is_empty() || expects_body) && !self.chunked {
-            headers.append("content-length", self.body.len().to_string().as_bytes())?;
-        }
-        Ok(headers)
+        let host = given.get("host").unwrap_or(self.url.host().as_bytes());
+        let kept = given.iter().filter(|(name, value)| match *name {
+            // Two lengths are how requests are smuggled (RFC 9112, 6.2): the body decides.
+            "host" | "content-length" | "cookie" => false,
+            "user-agent" => !value.is_empty(),
+            "transfer-encoding" => has_body,
+            _ => true,
+        });
+        let authorization = self.url.authorization().filter(|_| missing("authorization"));
+        let agent = network.user_agent.as_deref().filter(|_| missing("user-agent"));
+        let lines = std::iter::once(("host", host))
+            .chain(kept)
+            .chain(line("authorization", authorization))
+            .chain(line("user-agent", agent))
+            .chain(line("connection", closed_by_us.then_some("close")))
+            .chain(line("transfer-encoding", not_yet.then_some("chunked")))
+            .chain(line("content-length", length.filter(|_| !self.chunked)))
+            .chain(line("cookie", cookies));
+        Headers::of(lines.map(|(name, value)| (name.as_bytes(), value)))
     }
 
     /// Returns the request as it goes over the wire, once [`Self::prepare`] was called.
@@ -172,6 +163,14 @@ impl Hop {
             }
         }
     }
+}
+
+/// Returns a line that may be missing.
+fn line<'a>(
+    name: &'a str,
+    value: Option<&'a str>,
+) -> impl Iterator<Item = (&'a str, &'a [u8])> + Clone {
+    value.map(|value| (name, value.as_bytes())).into_iter()
 }
 
 /// Returns whether one of the lists in a header's lines has a token, in any case.

@@ -13,6 +13,12 @@ thread_local! {
     static HELD: Cell<isize> = const { Cell::new(0) };
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How often this thread asked for a block, for tests of what must not ask often.
+    static BLOCKS: Cell<usize> = const { Cell::new(0) };
+}
+
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
@@ -26,7 +32,15 @@ pub(super) fn held() -> isize {
     HELD.get()
 }
 
+/// Returns how often this thread has asked for a block.
+#[cfg(test)]
+pub(crate) fn blocks() -> usize {
+    BLOCKS.get()
+}
+
 fn add(bytes: usize) {
+    #[cfg(test)]
+    BLOCKS.set(BLOCKS.get() + 1);
     HELD.set(HELD.get().wrapping_add_unsigned(bytes));
 }
 

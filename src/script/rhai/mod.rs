@@ -26,6 +26,8 @@ use self::current::{Call, Current, Running, Waiting};
 use self::explain::Explain;
 use self::fiber::Fiber;
 use self::library::{Library, Resolver};
+#[cfg(test)]
+pub(crate) use self::memory::blocks as allocated_blocks;
 use super::{Argument, Program, ScriptError, ScriptErrorKind};
 use crate::api::{
     ErrorKind, LogLevel, METHOD_TABLES, MODULES, Method, Module, Value, VuContext, WorkerContext,
