@@ -82,8 +82,8 @@ async fn all(vu: &Rc<VuContext>, calls: Vec<Call>) -> Result<Vec<Value>, ApiErro
         async move {
             let _per_host = host.acquire().await.expect("the semaphore is never closed");
             let _total = total.acquire().await.expect("the semaphore is never closed");
-            send::send(vu, call).await
+            send::send(Rc::clone(vu), call).await
         }
     });
-    join_all(sends).await.into_iter().map(|answer| answer.map(Value::object)).collect()
+    join_all(sends).await.into_iter().collect()
 }

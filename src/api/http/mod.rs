@@ -6,7 +6,7 @@ pub use self::expect::Expected;
 use self::params::Params;
 use self::url::Address;
 pub use self::url::RecentUrls;
-use super::{ApiError, Args, Function, Module, Object, Run, Value, VuContext, Wait};
+use super::{ApiError, Args, Function, Module, Object, Run, VuContext, Wait};
 
 mod batch;
 mod body;
@@ -122,8 +122,7 @@ fn method(place: &str, name: &str) -> Result<http::Method, ApiError> {
 
 /// Sends a call and answers with its response.
 fn answer(vu: &Rc<VuContext>, call: Call) -> Wait {
-    let vu = Rc::clone(vu);
-    Box::pin(async move { send::send(&vu, call).await.map(Value::object) })
+    Box::pin(send::send(Rc::clone(vu), call))
 }
 
 /// What one call asks for, read and checked, ready to be sent.

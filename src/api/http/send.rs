@@ -1,39 +1,70 @@
 //! Sends one call, records its hops, and makes its response.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::Call;
 use super::params::{Kind, Params};
 use super::response::Answered;
 use super::url::Place;
-use crate::api::{ApiError, ErrorKind, Event, LogLevel, VuContext};
+use super::{Call, Expected};
+use crate::api::{ApiError, ErrorKind, Event, LogLevel, Value, VuContext};
 use crate::metrics::{RequestSample, RequestTimings, TagSetId};
 use crate::plan::HttpDebug;
-use crate::protocol::{self, Exchange, Headers, Request, Response, ResponseKind};
+use crate::protocol::{self, CookieJar, Exchange, Headers, Request, Response, ResponseKind};
+
+/// What is to be made of a call's answer.
+struct Wanted {
+    kind: Kind,
+    throw: bool,
+    expected: Rc<Expected>,
+    tags: TagSetId,
+    /// The row it belongs to, if the author names it.
+    name: Option<String>,
+    jar: Rc<RefCell<CookieJar>>,
+}
 
 /// Sends a call and returns its response, whatever came of it.
 ///
 /// # Errors
 /// If the request failed and the author asked for errors with `throw`.
-pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, ApiError> {
+pub(super) async fn send(vu: Rc<VuContext>, call: Call) -> Result<Value, ApiError> {
+    let (request, wanted) = match prepare(&vu, call) {
+        Ok(prepared) => prepared,
+        Err(done) => return *done,
+    };
+    let observe = |exchange: &Exchange| record(&vu, &wanted, exchange);
+    let stopped = vu.interrupt.stopped();
+    let response = vu.http.send(request, Some(&*wanted.jar), stopped, observe).await;
+    answered(&vu, &wanted, response)
+}
+
+/// Makes a request of a call. It is not inlined, nor does it wait: what lives here is not part of the
+/// future, which is moved as a whole.
+///
+/// # Errors
+/// If there is nothing to send; it is then what the call answers.
+fn prepare(
+    vu: &Rc<VuContext>,
+    call: Call,
+) -> Result<(Request, Wanted), Box<Result<Value, ApiError>>> {
     let Call { method, address, body, params } = call;
     let params = params.map_or_else(Params::default, |params| *params);
     let plan = &vu.worker.http;
-    let kind = params.response.unwrap_or(if plan.discard_response_bodies {
-        Kind::None
-    } else {
-        Kind::Text
-    });
-    let throw = params.throw.unwrap_or(plan.throw);
-    let expected = params.expected.unwrap_or_else(|| Rc::clone(&vu.expected.borrow()));
-    let tags = vu.tag_set_with(&params.tags);
-    let name = params.name.or(address.name);
+    let kind = if plan.discard_response_bodies { Kind::None } else { Kind::Text };
+    let wanted = Wanted {
+        kind: params.response.unwrap_or(kind),
+        throw: params.throw.unwrap_or(plan.throw),
+        expected: params.expected.unwrap_or_else(|| Rc::clone(&vu.expected.borrow())),
+        tags: vu.tag_set_with(&params.tags),
+        name: params.name.or(address.name),
+        jar: params.jar.map_or_else(|| Rc::clone(&vu.cookies), |jar| Rc::clone(&jar.0)),
+    };
     let url = match address.place {
         Place::Known(destination) => destination,
         Place::Nowhere(nowhere) => {
             let answered = Answered::invalid_url(method, nowhere);
-            record_invalid(vu, tags, name.as_deref(), &answered);
-            return thrown(throw, answered);
+            record_invalid(vu, &wanted, &answered);
+            return Err(Box::new(thrown(wanted.throw, answered)));
         }
     };
     let mut headers = params.headers;
@@ -43,9 +74,9 @@ pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, Api
         // One that no head can hold is as good as none.
         let _left_out = headers.append("content-type", content_type.as_bytes());
     }
-    let jar = params.jar.map_or_else(|| Rc::clone(&vu.cookies), |jar| Rc::clone(&jar.0));
     if !params.cookies.is_empty() {
-        add_cookies(&mut headers, params.cookies, &jar.borrow(), &url)?;
+        add_cookies(&mut headers, params.cookies, &wanted.jar.borrow(), &url)
+            .map_err(|error| Box::new(Err(error)))?;
     }
     let request = Request {
         method,
@@ -54,19 +85,26 @@ pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, Api
         body: body.bytes,
         timeout: params.timeout.unwrap_or(plan.timeout),
         redirects: params.redirects.unwrap_or(plan.max_redirects),
-        response: if kind == Kind::None { ResponseKind::Discard } else { ResponseKind::Keep },
+        response: match wanted.kind {
+            Kind::None => ResponseKind::Discard,
+            Kind::Text | Kind::Binary => ResponseKind::Keep,
+        },
     };
-    let observe = |exchange: &Exchange| record(vu, tags, name.as_deref(), &expected, exchange);
-    let response = vu.http.send(request, Some(&*jar), vu.interrupt.stopped(), observe).await;
-    if plan.debug != HttpDebug::Off {
-        debug(vu, &response, plan.debug);
+    Ok((request, wanted))
+}
+
+/// Makes what the call answers of the client's response.
+fn answered(vu: &VuContext, wanted: &Wanted, response: Response) -> Result<Value, ApiError> {
+    let debugging = vu.worker.http.debug;
+    if debugging != HttpDebug::Off {
+        debug(vu, &response, debugging);
     }
     if let Some(warning) = &response.warning {
         vu.log(LogLevel::Warn, warning.clone());
     }
     let expected = response.exchange.error.is_none()
-        && response.exchange.status.is_some_and(|status| expected.has(status.as_u16()));
-    thrown(throw, Answered::new(response, kind, expected))
+        && response.exchange.status.is_some_and(|status| wanted.expected.has(status.as_u16()));
+    thrown(wanted.throw, Answered::new(response, wanted.kind, expected))
 }
 
 /// Puts the call's own cookies into its headers. The client adds those of the jar whose names are not
@@ -74,7 +112,7 @@ pub(super) async fn send(vu: &Rc<VuContext>, call: Call) -> Result<Answered, Api
 fn add_cookies(
     headers: &mut Headers,
     cookies: Vec<(String, String, bool)>,
-    jar: &protocol::CookieJar,
+    jar: &CookieJar,
     url: &url::Url,
 ) -> Result<(), ApiError> {
     let kept = if jar.is_empty() { Vec::new() } else { jar.cookies_for(url) };
@@ -92,22 +130,16 @@ fn add_cookies(
 }
 
 /// Raises a failed request as an error if the author asked for it.
-fn thrown(throw: bool, answered: Answered) -> Result<Answered, ApiError> {
+fn thrown(throw: bool, answered: Answered) -> Result<Value, ApiError> {
     match answered.failure() {
         Some(error) if throw => Err(ApiError::new(ErrorKind::Request, error)),
-        _ => Ok(answered),
+        _ => Ok(Value::object(answered)),
     }
 }
 
 /// Records one hop.
-fn record(
-    vu: &VuContext,
-    tags: TagSetId,
-    name: Option<&str>,
-    expected: &super::Expected,
-    exchange: &Exchange,
-) {
-    let name = name.unwrap_or_else(|| exchange.url.name());
+fn record(vu: &VuContext, wanted: &Wanted, exchange: &Exchange) {
+    let name = wanted.name.as_deref().unwrap_or_else(|| exchange.url.name());
     let status = exchange.status.map_or(0, |status| status.as_u16());
     let (error, error_code, cut) = match &exchange.error {
         Some(error) => {
@@ -115,7 +147,7 @@ fn record(
         }
         None => ("", protocol::status_code_error(status).unwrap_or(0), false),
     };
-    let judged = exchange.error.is_none() && expected.has(status);
+    let judged = exchange.error.is_none() && wanted.expected.has(status);
     let timings = &exchange.timings;
     let sample = RequestSample {
         method: exchange.method.as_str(),
@@ -137,15 +169,16 @@ fn record(
             receiving: timings.receiving,
         },
     };
-    vu.worker.shard.borrow_mut().add_request(tags, &sample);
+    vu.worker.shard.borrow_mut().add_request(wanted.tags, &sample);
 }
 
 /// Records a request that could not even be addressed: it failed, in no time.
-fn record_invalid(vu: &VuContext, tags: TagSetId, name: Option<&str>, answered: &Answered) {
+fn record_invalid(vu: &VuContext, wanted: &Wanted, answered: &Answered) {
+    let name = wanted.name.as_deref().unwrap_or(answered.url.as_str());
     let sample = RequestSample {
         method: answered.method.as_str(),
-        name: name.unwrap_or(answered.url.as_str()),
-        url: name.unwrap_or(answered.url.as_str()),
+        name,
+        url: name,
         proto: "",
         status: 0,
         error: "invalid URL",
@@ -154,7 +187,7 @@ fn record_invalid(vu: &VuContext, tags: TagSetId, name: Option<&str>, answered: 
         tls_version: "",
         timings: RequestTimings::default(),
     };
-    vu.worker.shard.borrow_mut().add_request(tags, &sample);
+    vu.worker.shard.borrow_mut().add_request(wanted.tags, &sample);
 }
 
 /// Sends what `--http-debug` shows on its way.

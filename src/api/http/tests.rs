@@ -68,3 +68,13 @@ fn a_post_allocates_its_head_besides() {
     let blocks = fewest("post", &["body".into()]);
     assert!(blocks <= 12, "{blocks} allocations");
 }
+
+#[test]
+fn what_a_request_waits_in_stays_small_since_it_is_moved_as_a_whole() {
+    let vu = fixture::vu(1);
+    let values = vec![Value::text("http://127.0.0.1:9/")];
+    let mut args = Args::new("http.get", &["url", "params?"], values);
+    let call = super::Call::read(&vu, &mut args, 0, http::Method::GET, false, None).unwrap();
+    let size = size_of_val(&super::send::send(vu, call));
+    assert!(size <= 1_700, "it takes {size} bytes");
+}

@@ -175,9 +175,10 @@ impl<'a> Iterator for Lines<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let ([a, b, c, d, e, f], rest) = self.0.split_first_chunk()?;
-        let (name, rest) = rest.split_at(usize::from(u16::from_le_bytes([*a, *b])));
-        let (value, rest) = rest.split_at(u32::from_le_bytes([*c, *d, *e, *f]) as usize);
+        let (name, rest) = self.0.split_first_chunk()?;
+        let (value, rest) = rest.split_first_chunk()?;
+        let (name, rest) = rest.split_at(usize::from(u16::from_le_bytes(*name)));
+        let (value, rest) = rest.split_at(u32::from_le_bytes(*value) as usize);
         self.0 = rest;
         Some((name, value))
     }

@@ -13,6 +13,7 @@ use crate::protocol::{ErrorKind, Network, ProtocolError};
 
 /// One request of a chain of redirects.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of a head, each for itself")]
 pub(super) struct Hop {
     pub(super) method: Method,
     pub(super) url: Rc<Destination>,

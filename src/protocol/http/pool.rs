@@ -42,11 +42,11 @@ impl Pool {
     pub(super) fn take(&self, origin: &Rc<Origin>) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         loop {
-            let leads_there = |connection: &Box<Connection>| {
+            let leads_there = |connection: &Connection| {
                 // Mostly the very same: comparing texts is for the URLs that share an origin.
                 Rc::ptr_eq(&connection.origin, origin) || connection.origin == *origin
             };
-            let at = idle.iter().rposition(leads_there)?;
+            let at = idle.iter().rposition(|connection| leads_there(connection))?;
             let mut connection = idle.remove(at);
             if connection.is_usable() {
                 return Some(connection);

@@ -100,11 +100,10 @@ impl Chunked {
             return Err(invalid("chunk line too long"));
         }
         match (self.at, byte) {
-            (At::Start, _) => self.digit(byte),
             (At::Size | At::Blank | At::Extension, b'\r') => Ok(At::SizeEnd),
             (At::Size | At::Blank, b' ' | b'\t') => Ok(At::Blank),
             (At::Size | At::Blank, b';') => Ok(At::Extension),
-            (At::Size, _) => self.digit(byte),
+            (At::Start | At::Size, _) => self.digit(byte),
             (At::Extension, _) if is_value(byte) => {
                 self.extensions += 1;
                 if self.extensions >= EXTENSION_BYTES_MAX {
@@ -122,9 +121,8 @@ impl Chunked {
                 Ok(At::Start)
             }
             (At::Trailer, b'\r') => Ok(At::LastLf),
-            (At::Trailer, _) if is_token(byte) => Ok(At::TrailerName),
             (At::TrailerName, b':') => Ok(At::TrailerValue),
-            (At::TrailerName, _) if is_token(byte) => Ok(At::TrailerName),
+            (At::Trailer | At::TrailerName, _) if is_token(byte) => Ok(At::TrailerName),
             (At::TrailerValue, b'\r') => Ok(At::TrailerLf),
             (At::TrailerValue, _) if is_value(byte) => Ok(At::TrailerValue),
             (At::TrailerLf, b'\n') => {
@@ -155,8 +153,10 @@ impl Chunked {
 mod tests {
     use super::*;
 
-    /// Returns the body and what stands behind it; nothing if it is not complete.
-    fn read(mut text: &[u8]) -> Result<Option<(Vec<u8>, &[u8])>, String> {
+    /// A body and what stands behind it; nothing if it is not complete.
+    type Read<'t> = Option<(Vec<u8>, &'t [u8])>;
+
+    fn read(mut text: &[u8]) -> Result<Read<'_>, String> {
         let (mut chunked, mut body) = (Chunked::default(), Vec::new());
         loop {
             match chunked.next(&mut text).map_err(|error| error.detail.expect("why"))? {

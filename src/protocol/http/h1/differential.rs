@@ -2,6 +2,8 @@
 //!
 //! We are stricter in the cases of [`STRICTER`], each for its reason, and nowhere more lenient.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -55,7 +57,7 @@ fn ours(method: &Method, pieces: &[Vec<u8>]) -> Result<Seen, ProtocolError> {
         proto: head.proto,
         status: head.status.as_u16(),
         status_text: head.status_text.into_owned(),
-        headers: Default::default(),
+        headers: BTreeMap::default(),
         body,
     };
     for (name, value) in &head.headers {

@@ -141,9 +141,9 @@ fn status_text(status: StatusCode, reason: &str) -> Cow<'static, str> {
 /// what two readers read differently is how answers are smuggled.
 fn has_bare_line_feed(head: &[u8]) -> bool {
     // Without an early end the compiler looks at sixteen bytes at a time.
-    let bare =
-        head.windows(2).fold(false, |found, pair| found | (pair[1] == b'\n' && pair[0] != b'\r'));
-    bare || head.first() == Some(&b'\n')
+    let bare = |pair: &[u8]| u8::from(pair[1] == b'\n') & u8::from(pair[0] != b'\r');
+    let found = head.windows(2).fold(0, |found, pair| found | bare(pair));
+    found != 0 || head.first() == Some(&b'\n')
 }
 
 impl Said {
