@@ -46,6 +46,7 @@ const KEPT_IN: &[(&str, &str)] = &[
     ("rhai", "src/script/"),
     ("corosensei", "src/script/"),
     ("clap", "src/cli/"),
+    ("httparse", "src/protocol/"),
     ("hyper", "src/protocol/"),
     ("axum", "src/demo/"),
     ("rusqlite", "src/demo/"),
