@@ -66,6 +66,32 @@ fn set_up_and_tear_down_are_left_out_unless_a_selector_names_the_phase() {
 }
 
 #[test]
+fn set_up_and_tear_down_stay_apart_also_where_there_is_no_room_for_their_tags() {
+    for series_max in [0, 1, 12, 30] {
+        let (registry, mut aggregate) =
+            aggregate(&["http_reqs{phase:setup}", "http_reqs{phase:teardown}", "checks{phase:*}"]);
+        let mut shard = Shard::new(registry, series_max);
+        for (phase, times) in [("", 1), ("setup", 10), ("teardown", 100)] {
+            let base = shard.tag_set(TagSetId::EMPTY, &[("phase", phase)]);
+            for at in 0..times {
+                let name = format!("row {at}");
+                shard.add_request(base, &request(&name, Some(true), 5));
+                let check = shard.tag_set(base, &[("check", &name)]);
+                shard.add(builtin::CHECKS, check, 1.0);
+            }
+        }
+        aggregate.merge(0, shard.take(), seconds(1));
+        aggregate.tick(seconds(1));
+        assert!(aggregate.overflowed() > 0);
+        let count = |stats| figure(stats, Stat::Count);
+        assert_eq!(count(aggregate.metric(builtin::HTTP_REQS)), Some(1.0), "{series_max}");
+        assert_eq!(count(aggregate.metric(builtin::CHECKS)), Some(1.0));
+        let parts: Vec<_> = (0..3).map(|at| count(aggregate.selector(at))).collect();
+        assert_eq!(parts, [Some(10.0), Some(100.0), Some(110.0)]);
+    }
+}
+
+#[test]
 fn requests_make_a_row_per_name_and_method_over_all_workers() {
     let (registry, mut aggregate) = aggregate(&[]);
     for worker in 0..3 {
