@@ -7,6 +7,7 @@ mod cli {
     mod bench;
     mod codes;
     mod commands;
+    mod counts;
     mod life;
     mod options;
     mod signals;

@@ -89,11 +89,13 @@ where
                 biased;
                 () = control.closed() => break 'arrivals,
                 () = timer.wait_until(began + due) => {}
+                () = tasks.panicked() => {}
             }
         }
         in_a_row += 1;
         if in_a_row % ARRIVALS_IN_A_ROW == 0 {
             tokio::task::yield_now().await;
+            tasks.look();
         }
         if control.is_closed() {
             break;
@@ -132,6 +134,7 @@ where
         biased;
         () = control.closed() => {}
         () = tokio::time::sleep_until(end) => {}
+        () = tasks.panicked() => {}
     }
     let lose_queue = || {
         for lost in desk.queue.take() {

@@ -112,8 +112,6 @@ pub struct ScenarioTally {
     pub errors: u64,
     /// VUs that exist.
     pub vus: u64,
-    /// Most VUs at once.
-    pub vus_max: u64,
     /// VUs that run an iteration.
     pub active: u64,
     /// Whether arrivals found all VUs that may exist busy.
@@ -129,7 +127,6 @@ impl ScenarioTally {
         self.dropped += other.dropped;
         self.errors += other.errors;
         self.vus += other.vus;
-        self.vus_max += other.vus_max;
         self.active += other.active;
         self.short_of_vus |= other.short_of_vus;
     }
