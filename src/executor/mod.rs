@@ -108,6 +108,8 @@ pub struct Tally {
     pub interrupted: Cell<u64>,
     /// Iterations that were due, or promised, and never started.
     pub dropped: Cell<u64>,
+    /// Iterations of an open scenario that started only after its regular end.
+    pub overdue: Cell<u64>,
     /// Iterations that ended with an error.
     pub errors: Cell<u64>,
     /// VUs that exist.

@@ -377,6 +377,7 @@ fn a_constant_rate_starts_iterations_when_they_are_due() {
         assert_eq!((scene.due(), scene.ended(), scene.dropped()), (36_000, 36_000, 0));
         assert!(scene.iterations.borrow().iter().all(|iteration| iteration.lateness() <= TICK));
         assert_eq!(scene.vus_max.get(), 1);
+        assert_eq!(scene.tally.overdue.get(), 0);
         // The last one began a second before the end, and was done by then.
         assert_eq!(ended, seconds(36_000.0));
         assert!(!scene.tally.short_of_vus.get());
@@ -423,6 +424,8 @@ fn a_busy_vu_with_queue_keeps_the_due_times() {
         let load = Load { vus_max: 1, graceful_stop: seconds(200.0), ..Load::rate(10.0, 10.0) };
         let ended = scene.open(&load).await;
         assert_eq!((scene.due(), scene.ended(), scene.dropped()), (100, 100, 0));
+        // Ten could start while the scenario lasted, and one more at its end.
+        assert_eq!(scene.tally.overdue.get(), 89);
         for iteration in &*scene.iterations.borrow() {
             // Due at n/10, started at n: the lateness grows by 0.9 s each time.
             assert_eq!(iteration.due, Some(ms(100 * iteration.number)));

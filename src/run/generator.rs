@@ -69,8 +69,8 @@ impl Generator {
         let behind = result.achieved < ACHIEVED_MIN;
         if behind {
             result.warnings.push(format!(
-                "only {:.1}% of the planned iterations were started in time to end; see the \
-                 scenarios below for what was dropped",
+                "only {:.1}% of the planned iterations were started by the scheduled end: the load \
+                 was less than planned; raise max_vus, use more cores, or lower the load",
                 result.achieved * 100.0
             ));
         }
@@ -87,7 +87,8 @@ impl Generator {
     }
 }
 
-/// Returns started over planned iterations of open scenarios up to a time.
+/// Returns started over planned iterations of open scenarios up to a time. Those that could start
+/// only after the scheduled end made the load longer and thinner than planned, and do not count.
 fn achieved(plan: &Plan, scenarios: &Scenarios, until: crate::clock::Instant) -> f64 {
     let (mut planned, mut started) = (0.0, 0.0);
     for (index, scenario) in plan.scenarios.iter().enumerate() {
@@ -99,7 +100,7 @@ fn achieved(plan: &Plan, scenarios: &Scenarios, until: crate::clock::Instant) ->
         let time = until.saturating_duration_since(began).min(rate.curve.duration());
         planned += rate.curve.arrivals_before(time) as f64;
         let tally = scenarios.tally(index);
-        started += (tally.ended + tally.interrupted) as f64;
+        started += (tally.ended + tally.interrupted).saturating_sub(tally.overdue) as f64;
     }
     if planned > 0.0 { (started / planned).min(1.0) } else { 1.0 }
 }
@@ -116,8 +117,8 @@ fn vu_limits(plan: &Plan, scenarios: &Scenarios) -> Vec<String> {
                 count => format!(", and {} were dropped", units::format_count(count)),
             };
             warnings.push(format!(
-                "scenario \"{}\": max_vus ({}) is too low for its rate and the target's latency: \
-                 iterations had to wait for a free VU{dropped}; raise max_vus",
+                "scenario \"{}\": max_vus ({}) is too low for its rate and the time that iterations \
+                 take: they had to wait for a free VU{dropped}; raise max_vus",
                 scenario.name,
                 units::format_count(rate.max_vus)
             ));

@@ -108,6 +108,8 @@ pub struct ScenarioTally {
     pub interrupted: u64,
     /// Iterations that never started.
     pub dropped: u64,
+    /// Iterations that started only after the scenario's regular end.
+    pub overdue: u64,
     /// Iterations that ended with an error.
     pub errors: u64,
     /// VUs that exist.
@@ -125,6 +127,7 @@ impl ScenarioTally {
         self.ended += other.ended;
         self.interrupted += other.interrupted;
         self.dropped += other.dropped;
+        self.overdue += other.overdue;
         self.errors += other.errors;
         self.vus += other.vus;
         self.active += other.active;

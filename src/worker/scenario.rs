@@ -99,6 +99,7 @@ impl Part {
             ended: tally.ended.get(),
             interrupted: tally.interrupted.get(),
             dropped: tally.dropped.get(),
+            overdue: tally.overdue.get(),
             errors: tally.errors.get(),
             vus: tally.vus.get().max(self.vus.borrow().len() as u64),
             active: tally.active.get(),
