@@ -9,6 +9,7 @@ mod cli {
     mod commands;
     mod counts;
     mod life;
+    mod measuring;
     mod options;
     mod signals;
 }
