@@ -176,7 +176,7 @@ impl Tasks {
     /// Waits for ever. A panic in one goes on here at once.
     async fn panicked(&mut self) {
         self.ended().await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Lets a panic of those that have ended go on here, without waiting.

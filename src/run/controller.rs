@@ -315,6 +315,7 @@ impl<'a> Controller<'a> {
             Message::Interval(interval) => self.merge(index, *interval),
             Message::Ended(interval) => {
                 self.merge(index, *interval);
+                self.aggregate.leave(index);
                 self.workers[index].ended = true;
             }
             Message::ScenarioEnded(scenario) => {

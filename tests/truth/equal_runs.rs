@@ -97,7 +97,7 @@ pub(crate) fn mann_whitney(a: &Histogram, b: &Histogram) -> f64 {
     let mut buckets: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
     a.iter().for_each(|(value, count)| buckets.entry(value).or_default().0 += count as f64);
     b.iter().for_each(|(value, count)| buckets.entry(value).or_default().1 += count as f64);
-    let (m, n) = (a.count() as f64, b.count() as f64);
+    let (count_a, count_b) = (a.count() as f64, b.count() as f64);
     let (mut below, mut wins, mut ties) = (0.0, 0.0, 0.0);
     for (in_a, in_b) in buckets.into_values() {
         wins += in_a * (below + in_b / 2.0);
@@ -105,9 +105,9 @@ pub(crate) fn mann_whitney(a: &Histogram, b: &Histogram) -> f64 {
         let tied: f64 = in_a + in_b;
         ties += tied.powi(3) - tied;
     }
-    let all = m + n;
-    let variance = m * n / 12.0 * (all + 1.0 - ties / (all * (all - 1.0)));
-    let z = (wins - m * n / 2.0).abs() / variance.sqrt();
+    let all = count_a + count_b;
+    let variance = count_a * count_b / 12.0 * (all + 1.0 - ties / (all * (all - 1.0)));
+    let z = (wins - count_a * count_b / 2.0).abs() / variance.sqrt();
     two_sided(z)
 }
 

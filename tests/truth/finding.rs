@@ -118,7 +118,6 @@ pub(crate) fn assert_true(measure: impl FnMut() -> Finding) {
 static MACHINE: std::sync::RwLock<()> = std::sync::RwLock::new(());
 
 /// Keeps tests that measure from beginning meanwhile.
-#[expect(clippy::disallowed_types, reason = "these are tests, and no worker's threads")]
 pub(crate) fn beside_others() -> std::sync::RwLockReadGuard<'static, ()> {
     MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }

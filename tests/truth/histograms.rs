@@ -29,8 +29,8 @@ fn values(seed: u64) -> impl Iterator<Item = u64> {
 
 #[test]
 fn percentiles_of_ten_million_samples_are_within_a_thousandth() {
-    let _beside = beside_others();
     const SAMPLES: u64 = 10_000_000;
+    let _beside = beside_others();
     let mut histogram = Histogram::new(Range::Time);
     // How often each value came: its running sum is the rank, so nothing need be sorted.
     let mut counts = vec![0_u64; 1 << 22];
@@ -86,9 +86,9 @@ fn workers_and_intervals_leave_the_same_histogram_bit_for_bit() {
 
 #[test]
 fn threads_and_shuffled_snapshots_leave_the_same_histogram_bit_for_bit() {
-    let _beside = beside_others();
     const THREADS: u64 = 4;
     const SAMPLES: usize = 50_000;
+    let _beside = beside_others();
     let registry = Arc::new(Registry::new());
     let (sender, snapshots) = channel();
     let mut whole = Histogram::new(Range::Time);

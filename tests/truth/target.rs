@@ -68,7 +68,7 @@ pub(crate) struct Served {
 impl Served {
     /// Returns how long the target had it, in ms.
     pub(crate) fn latency(&self) -> Option<f64> {
-        Some((self.left? - self.arrived).as_secs_f64() * 1e3)
+        Some(self.left?.saturating_sub(self.arrived).as_secs_f64() * 1e3)
     }
 }
 
@@ -215,7 +215,7 @@ async fn answer(mut stream: TcpStream, desk: Rc<Desk>) {
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        let latency = (monotonic() - arrived_at).as_secs_f64() * 1e3;
+        let latency = monotonic().saturating_sub(arrived_at).as_secs_f64() * 1e3;
         let body = if path == "/torn" { "o" } else { "ok" };
         let answer = format!(
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nServer-Latency: {latency:.4}\r\n\r\n{body}"

@@ -177,6 +177,28 @@ fn vus_said_as_a_whole_are_not_counted_again_per_scenario() {
 }
 
 #[test]
+fn a_worker_that_has_left_adds_nothing_to_later_sums() {
+    let (registry, mut aggregate) = aggregate(&[]);
+    let mut shards: Vec<_> = (0..2).map(|_| Shard::new(Arc::clone(&registry), 100)).collect();
+    let mut seen = Vec::new();
+    for round in 1..=3 {
+        for (worker, shard) in shards.iter_mut().enumerate() {
+            // The first one's last figures come in the second interval.
+            if worker == 1 || round <= 2 {
+                shard.add(builtin::GENERATOR_CPU, TagSetId::EMPTY, 0.25 * (worker + 1) as f64);
+                aggregate.merge(worker, shard.take(), seconds(round));
+            }
+        }
+        if round == 2 {
+            aggregate.leave(0);
+        }
+        aggregate.tick(seconds(round));
+        seen.push(figure(aggregate.metric(builtin::GENERATOR_CPU), Stat::Value).unwrap());
+    }
+    assert_eq!(seen, [0.75, 0.75, 0.5]);
+}
+
+#[test]
 fn other_gauges_keep_the_newest_value_of_any_worker() {
     let (registry, mut aggregate) = aggregate(&[]);
     let level = registry.find("level").unwrap();
