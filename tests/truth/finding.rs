@@ -53,7 +53,8 @@ impl Finding {
         Self { rows, noise: floor.noise() }
     }
 
-    fn holds(&self) -> bool {
+    /// Returns whether all figures are as near as they must be.
+    pub(crate) fn holds(&self) -> bool {
         self.rows.iter().all(Row::holds)
     }
 
