@@ -7,7 +7,9 @@ mod cli {
     mod bench;
     mod codes;
     mod commands;
+    mod counts;
     mod life;
+    mod measuring;
     mod options;
     mod signals;
 }

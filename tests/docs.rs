@@ -121,3 +121,49 @@ fn links_between_documents_lead_somewhere() {
     }
     assert!(broken.is_empty(), "links to nothing: {broken:#?}");
 }
+
+/// Returns the text of all tests below a folder.
+fn sources_below(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("the entry can be read").path();
+        if path.is_dir() {
+            sources_below(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).expect("the source is text"));
+        }
+    }
+}
+
+/// Returns what stands in backticks and looks like a test's name or a part of one.
+fn tests_named(document: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (index, quoted) in document.split('`').enumerate() {
+        let is_name = |part: &str| {
+            part.matches('_').count() >= 3
+                && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        };
+        if index % 2 == 1 {
+            // `the_first_words_…` and `*_the_last_words` stand for all that begin or end so.
+            names.extend(quoted.split(['*', '…']).filter(|part| is_name(part)).map(str::to_owned));
+        }
+    }
+    names
+}
+
+#[test]
+fn tests_that_stand_for_claims_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(root.join("docs/truth.md")).expect("it is text");
+    let mut text = String::new();
+    sources_below(&root.join("tests"), &mut text);
+    let options = std::fs::read_to_string(root.join("docs/options.md")).expect("it is text");
+    let mut names = tests_named(&document);
+    names.retain(|name| !options.contains(&format!("`{name}`")));
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let known = text.lines().any(|line| {
+            line.trim_start().strip_prefix("fn ").is_some_and(|line| line.contains(&name))
+        });
+        assert!(known, "docs/truth.md: there is no test `{name}`");
+    }
+}

@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rand_xoshiro::Xoshiro256PlusPlus;
-use rand_xoshiro::rand_core::SeedableRng;
 use super::{Expected, Interrupt, RecentUrls};
 use crate::clock::{self, Instant};
 use crate::metrics::{Registry, Shard, TagSetId};
 use crate::plan::{Curve, HttpPlan, Plan};
 use crate::protocol::{CookieJar, HttpClient, Network};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
 
 /// What the VUs of one worker share. Nothing in it is shared with another worker but `status`.
 pub struct WorkerContext {
@@ -44,17 +44,74 @@ pub struct TestStatus {
     pub iterations_completed: AtomicU64,
     /// Iterations that were cut off.
     pub iterations_interrupted: AtomicU64,
-    /// VUs that run an iteration.
-    pub vus_active: AtomicU64,
-    /// VUs that exist.
-    pub vus_initialized: AtomicU64,
+    /// The VUs of all scenarios.
+    pub vus: VuCounts,
+    /// The VUs of each scenario, in the plan's order.
+    pub scenarios: Vec<VuCounts>,
     /// When the scenarios began, in microseconds after [`TestStatus::zero`], plus 1; 0: not yet.
     began_us: AtomicU64,
     /// The origin of times.
     zero: std::sync::OnceLock<Instant>,
 }
 
+/// VUs of the test or of a scenario.
+#[derive(Debug, Default)]
+pub struct VuCounts {
+    /// Those that exist.
+    pub existing: Crowd,
+    /// Those that run an iteration.
+    pub active: Crowd,
+}
+
+/// How many of something there are, counted by all workers, and the most at once since the last
+/// look: the sum of what each worker saw at its own moment would be too many.
+#[derive(Debug, Default)]
+pub struct Crowd {
+    now: AtomicU64,
+    most: AtomicU64,
+}
+
+impl Crowd {
+    /// Counts one more.
+    pub fn enter(&self) {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        // Mostly it is no new height, and reading disturbs nobody.
+        if now > self.most.load(Ordering::Relaxed) {
+            self.most.fetch_max(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts one less.
+    pub fn leave(&self) {
+        self.now.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many there are.
+    pub fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// Returns the most at once since the last time, at least as many as there were then.
+    pub fn take_most(&self) -> u64 {
+        let most = self.most.swap(0, Ordering::Relaxed);
+        // Who comes in between sets the new height itself.
+        self.most.fetch_max(self.now(), Ordering::Relaxed);
+        most
+    }
+}
+
 impl TestStatus {
+    /// Returns the status of a test with so many scenarios that has not begun.
+    pub fn new(scenarios: usize) -> Self {
+        let scenarios = std::iter::repeat_with(VuCounts::default).take(scenarios).collect();
+        Self { scenarios, ..Self::default() }
+    }
+
+    /// Returns the counts that a VU of a scenario enters: the test's and the scenario's.
+    pub fn counts(&self, scenario: usize) -> impl Iterator<Item = &VuCounts> {
+        std::iter::once(&self.vus).chain(self.scenarios.get(scenario))
+    }
+
     /// Notes that the scenarios begin.
     pub fn begin(&self, at: Instant) {
         let zero = *self.zero.get_or_init(|| at);
@@ -146,6 +203,8 @@ pub enum Phase {
 /// Facts of the scenario that a VU serves.
 #[derive(Debug)]
 pub struct ScenarioContext {
+    /// Its position in the plan.
+    pub index: usize,
     /// Its name.
     pub name: String,
     /// Its executor's name.

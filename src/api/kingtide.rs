@@ -362,8 +362,8 @@ impl Facts for TestFacts {
             "iterations_interrupted" => {
                 status.iterations_interrupted.load(Ordering::Relaxed).into()
             }
-            "vus_active" => status.vus_active.load(Ordering::Relaxed).into(),
-            "vus_initialized" => status.vus_initialized.load(Ordering::Relaxed).into(),
+            "vus_active" => status.vus.active.now().into(),
+            "vus_initialized" => status.vus.existing.now().into(),
             "seed" => vu.worker.plan.seed.into(),
             "options" => Value::from_json(&vu.worker.plan.to_json()),
             _ => return Ok(None),

@@ -7,7 +7,8 @@
 
 pub use self::args::{Args, Fields, unknown as unknown_name};
 pub use self::context::{
-    Event, IterationFacts, LogLevel, Phase, ScenarioContext, TestStatus, VuContext, WorkerContext,
+    Event, IterationFacts, LogLevel, Phase, ScenarioContext, TestStatus, VuContext, VuCounts,
+    WorkerContext,
 };
 pub use self::error::{ApiError, ErrorKind};
 pub use self::function::{Answer, Constant, Function, Method, Module, Object, Run, Wait};

@@ -108,29 +108,21 @@ pub struct Tally {
     pub interrupted: Cell<u64>,
     /// Iterations that were due, or promised, and never started.
     pub dropped: Cell<u64>,
+    /// Iterations of an open scenario that started only after its regular end.
+    pub overdue: Cell<u64>,
     /// Iterations that ended with an error.
     pub errors: Cell<u64>,
     /// VUs that exist.
     pub vus: Cell<u64>,
-    /// Most VUs that existed at once.
-    pub vus_max: Cell<u64>,
     /// VUs that run an iteration.
     pub active: Cell<u64>,
-    /// Most VUs that ran an iteration at once since [`Tally::take_active_max`].
-    active_max: Cell<u64>,
     /// Whether arrivals had to wait or were dropped because all VUs that may exist were busy.
     pub short_of_vus: Cell<bool>,
 }
 
 impl Tally {
-    /// Takes how many VUs ran an iteration at once, at most, since the last time.
-    pub fn take_active_max(&self) -> u64 {
-        self.active_max.replace(self.active.get())
-    }
-
     fn begin(&self) {
         bump(&self.active, 1);
-        self.active_max.set(self.active_max.get().max(self.active.get()));
     }
 
     fn end(&self, end: End) {
@@ -147,7 +139,6 @@ impl Tally {
 
     fn born(&self) {
         bump(&self.vus, 1);
-        self.vus_max.set(self.vus_max.get().max(self.vus.get()));
     }
 
     fn died(&self) {
@@ -178,11 +169,20 @@ impl Tasks {
     /// Waits until all have ended. A panic in one goes on here.
     async fn ended(&mut self) {
         while let Some(result) = self.tasks.join_next().await {
-            if let Err(error) = result
-                && error.is_panic()
-            {
-                std::panic::resume_unwind(error.into_panic());
-            }
+            pass_on(result);
+        }
+    }
+
+    /// Waits for ever. A panic in one goes on here at once.
+    async fn panicked(&mut self) {
+        self.ended().await;
+        std::future::pending::<()>().await;
+    }
+
+    /// Lets a panic of those that have ended go on here, without waiting.
+    fn look(&mut self) {
+        while let Some(result) = self.tasks.try_join_next() {
+            pass_on(result);
         }
     }
 
@@ -200,6 +200,14 @@ impl Tasks {
             }
             self.ended().await;
         }
+    }
+}
+
+fn pass_on(result: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = result
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
     }
 }
 

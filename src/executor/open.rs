@@ -25,6 +25,10 @@ const NEW_IN_A_ROW: u32 = 16;
 /// A driver that is later than this lets the VUs run before it makes another one.
 const LATE: Duration = Duration::from_millis(1);
 
+/// An iteration that starts so long after the scenario's regular end had to wait for that: the last
+/// ones are due just before it, and timers fire a little late.
+const OVERDUE: Duration = Duration::from_millis(100);
+
 /// After so many arrivals in a row the driver lets the VUs run.
 const ARRIVALS_IN_A_ROW: u32 = 256;
 
@@ -73,7 +77,8 @@ where
         tally.born();
         let interrupt = member.interrupt();
         let seat = desk.seat(first);
-        tasks.spawn(interrupt, serve(member, seat, Rc::clone(&desk), Rc::clone(tally)));
+        let work = serve(member, seat, Rc::clone(&desk), Rc::clone(tally), end + OVERDUE);
+        tasks.spawn(interrupt, work);
     };
     // The first one lies on top of the free ones.
     for member in members.into_iter().rev() {
@@ -89,11 +94,13 @@ where
                 biased;
                 () = control.closed() => break 'arrivals,
                 () = timer.wait_until(began + due) => {}
+                () = tasks.panicked() => {}
             }
         }
         in_a_row += 1;
         if in_a_row % ARRIVALS_IN_A_ROW == 0 {
             tokio::task::yield_now().await;
+            tasks.look();
         }
         if control.is_closed() {
             break;
@@ -132,6 +139,7 @@ where
         biased;
         () = control.closed() => {}
         () = tokio::time::sleep_until(end) => {}
+        () = tasks.panicked() => {}
     }
     let lose_queue = || {
         for lost in desk.queue.take() {
@@ -221,7 +229,13 @@ impl Desk {
 }
 
 /// One VU's life.
-async fn serve<M: Member>(mut member: M, seat: Rc<Seat>, desk: Rc<Desk>, tally: Rc<Tally>) {
+async fn serve<M: Member>(
+    mut member: M,
+    seat: Rc<Seat>,
+    desk: Rc<Desk>,
+    tally: Rc<Tally>,
+    overdue: Instant,
+) {
     let interrupt = member.interrupt();
     let mut next = seat.wait().await;
     while let Some(start) = next {
@@ -231,6 +245,9 @@ async fn serve<M: Member>(mut member: M, seat: Rc<Seat>, desk: Rc<Desk>, tally: 
             break;
         }
         tally.begin();
+        if clock::now() > overdue {
+            bump(&tally.overdue, 1);
+        }
         let end = member.iterate(start).await;
         tally.end(end);
         tokio::task::consume_budget().await;

@@ -66,6 +66,8 @@ struct Scene {
     lost: RefCell<Vec<Option<Duration>>>,
     made: Cell<u64>,
     retired: Cell<u64>,
+    /// Most stand-ins at once.
+    vus_max: Cell<u64>,
     active: Cell<u64>,
     active_max: Cell<u64>,
 }
@@ -86,6 +88,7 @@ impl Scene {
             lost: RefCell::default(),
             made: Cell::new(0),
             retired: Cell::new(0),
+            vus_max: Cell::new(0),
             active: Cell::new(0),
             active_max: Cell::new(0),
         })
@@ -94,6 +97,7 @@ impl Scene {
     fn member(self: &Rc<Self>) -> StandIn {
         let id = self.made.get();
         self.made.set(id + 1);
+        self.vus_max.set(self.vus_max.get().max(id + 1 - self.retired.get()));
         StandIn { id, scene: Rc::clone(self), interrupt: Rc::default() }
     }
 
@@ -153,7 +157,7 @@ impl Scene {
         self.assert_settled();
         assert_eq!(self.lost.borrow().len() as u64, self.tally.dropped.get());
         assert_eq!(self.due(), self.ended() + self.interrupted() + self.dropped());
-        assert!(self.tally.vus_max.get() <= load.vus.max(load.vus_max));
+        assert!(self.vus_max.get() <= load.vus.max(load.vus_max));
         self.now()
     }
 
@@ -329,6 +333,42 @@ fn wanted(scene: &Scene, curve: &Curve, graceful: Duration) -> Vec<Admission> {
     (0..curve.max().round() as u64).map(rule).collect()
 }
 
+/// Runs a scenario in which an iteration panics; returns when that was known, and how many had been
+/// due by then.
+fn panic_surfaces(run: impl AsyncFnOnce(Rc<Scene>) + 'static) -> (Duration, u64) {
+    simulate(async {
+        let scene = Scene::new(|number| {
+            assert!(number != 50, "a broken invariant");
+            ms(40)
+        });
+        let running = Rc::clone(&scene);
+        let ended = tokio::task::spawn_local(async move { run(running).await }).await;
+        assert!(ended.expect_err("the driver passes the panic on").is_panic());
+        (scene.now(), scene.due())
+    })
+}
+
+#[test]
+fn a_panic_of_a_vu_ends_the_scenario_at_once() {
+    // Arrivals with time between them, a second of arrivals before an hour of none, and arrivals for
+    // which the driver need not wait.
+    let loads = [
+        (Load::rate(10.0, 3_600.0), 6.0, 60),
+        (Load::new(ramp(51.0, &[(1.0, 51.0), (0.0, 0.0), (3_600.0, 0.0)])), 1.1, 51),
+        (Load { vus_max: 60, ..Load::rate(1e8, 0.01) }, 0.01, 10_000),
+    ];
+    for (load, latest, most_due) in loads {
+        let (surfaced, due) =
+            panic_surfaces(async move |scene: Rc<Scene>| _ = scene.open(&load).await);
+        assert!(surfaced <= seconds(latest) && due <= most_due, "{surfaced:?}, {due} due");
+    }
+    let (surfaced, _) = panic_surfaces(async |scene: Rc<Scene>| {
+        let rules = [Admission::While { until: scene.zero + seconds(3_600.0) }];
+        scene.closed(seconds(3_600.0), seconds(30.0), rules).await;
+    });
+    assert!(surfaced <= seconds(2.1), "{surfaced:?}");
+}
+
 #[test]
 fn a_constant_rate_starts_iterations_when_they_are_due() {
     simulate(async {
@@ -336,7 +376,8 @@ fn a_constant_rate_starts_iterations_when_they_are_due() {
         let ended = scene.open(&Load::rate(1.0, 36_000.0)).await;
         assert_eq!((scene.due(), scene.ended(), scene.dropped()), (36_000, 36_000, 0));
         assert!(scene.iterations.borrow().iter().all(|iteration| iteration.lateness() <= TICK));
-        assert_eq!(scene.tally.vus_max.get(), 1);
+        assert_eq!(scene.vus_max.get(), 1);
+        assert_eq!(scene.tally.overdue.get(), 0);
         // The last one began a second before the end, and was done by then.
         assert_eq!(ended, seconds(36_000.0));
         assert!(!scene.tally.short_of_vus.get());
@@ -383,6 +424,8 @@ fn a_busy_vu_with_queue_keeps_the_due_times() {
         let load = Load { vus_max: 1, graceful_stop: seconds(200.0), ..Load::rate(10.0, 10.0) };
         let ended = scene.open(&load).await;
         assert_eq!((scene.due(), scene.ended(), scene.dropped()), (100, 100, 0));
+        // Ten could start while the scenario lasted, and one more at its end.
+        assert_eq!(scene.tally.overdue.get(), 89);
         for iteration in &*scene.iterations.borrow() {
             // Due at n/10, started at n: the lateness grows by 0.9 s each time.
             assert_eq!(iteration.due, Some(ms(100 * iteration.number)));
@@ -413,13 +456,13 @@ fn vus_grow_as_needed_and_never_past_the_limit() {
     simulate(async {
         let scene = Scene::new(|_| ms(950));
         scene.open(&Load::rate(10.0, 60.0)).await;
-        assert_eq!((scene.tally.vus_max.get(), scene.made.get()), (10, 10));
+        assert_eq!((scene.vus_max.get(), scene.made.get()), (10, 10));
         assert!(!scene.tally.short_of_vus.get());
 
         let scene = Scene::new(|_| ms(950));
         let load = Load { vus_max: 4, ..Load::rate(10.0, 60.0) };
         scene.open(&load).await;
-        assert_eq!((scene.tally.vus_max.get(), scene.active_max.get()), (4, 4));
+        assert_eq!((scene.vus_max.get(), scene.active_max.get()), (4, 4));
         assert!(scene.tally.short_of_vus.get());
     });
 }

@@ -164,8 +164,8 @@ pub(super) struct RequestTable {
     hasher: DefaultHashBuilder,
     index: HashTable<(u64, u32)>,
     bundles: Vec<Bundle>,
-    /// Where requests go that found no room, by what was expected.
-    overflow: [Option<u32>; 3],
+    /// Where requests go that found no room, by overflow set and what was expected.
+    overflow: Vec<(TagSetId, Option<bool>, u32)>,
     /// Tag sets that received something since the last snapshot.
     changed: Vec<u32>,
 }
@@ -275,14 +275,15 @@ impl RequestTable {
         at
     }
 
-    /// Returns the place of requests that found no room.
-    pub(super) fn overflow(&mut self, request: &RequestSample<'_>) -> u32 {
-        let slot = expected_slot(request.expected);
-        if let Some(at) = self.overflow[slot] {
+    /// Returns the place of requests that found no room, under an overflow set.
+    pub(super) fn overflow(&mut self, tags: TagSetId, request: &RequestSample<'_>) -> u32 {
+        let expected = request.expected;
+        let known = self.overflow.iter().find(|place| (place.0, place.1) == (tags, expected));
+        if let Some(&(_, _, at)) = known {
             return at;
         }
-        let at = self.push(Key::new(TagSetId::OVERFLOW, request), TagSetId::OVERFLOW);
-        self.overflow[slot] = Some(at);
+        let at = self.push(Key::new(tags, request), tags);
+        self.overflow.push((tags, expected, at));
         at
     }
 

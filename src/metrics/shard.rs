@@ -12,7 +12,8 @@ use super::{Kind, MetricId, Registry, RequestSample, Snapshot, TagSetId, Tags};
 /// One worker's metrics.
 ///
 /// A series is one metric under one tag set. As soon as there are as many as the shard may hold,
-/// samples of new ones go to the tag set `overflow:true`, one series per metric, and are counted.
+/// samples of new ones go to the tag set `overflow:true`, one series per metric, and are counted;
+/// what set-up and tear-down record keeps its `phase` there.
 #[derive(Debug)]
 pub struct Shard {
     registry: Arc<Registry>,
@@ -106,10 +107,10 @@ impl Shard {
     fn place(&mut self, metric: MetricId, mut tags: TagSetId) -> u32 {
         let mut known = self.series.find(metric, tags);
         if known.is_none() && !self.has_room(1) {
-            tags = TagSetId::OVERFLOW;
+            tags = self.tags.overflow(tags);
             known = self.series.find(metric, tags);
         }
-        self.overflowed += u64::from(tags == TagSetId::OVERFLOW);
+        self.overflowed += u64::from(tags.is_overflow());
         known.unwrap_or_else(|| self.series.insert(&self.registry, metric, tags))
     }
 
@@ -117,12 +118,12 @@ impl Shard {
     fn new_request(&mut self, hash: u64, base: TagSetId, request: &RequestSample<'_>) -> u32 {
         if self.has_room(SERIES_PER_SET) {
             let tags = request.with_tags(|extra| self.tags.combined(base, extra));
-            if tags != TagSetId::OVERFLOW {
+            if !tags.is_overflow() {
                 return self.requests.insert(hash, base, request, tags);
             }
         }
         self.overflowed += 1;
-        self.requests.overflow(request)
+        self.requests.overflow(self.tags.overflow(base), request)
     }
 
     fn has_room(&self, series: usize) -> bool {
@@ -183,7 +184,8 @@ mod tests {
         shard.add(builtin::ITERATIONS, buy, 1.0);
         shard.add(builtin::VUS, TagSetId::EMPTY, 5.0);
         let first = shard.take();
-        assert_eq!(first.new_tag_sets().len(), 3);
+        // None, one for each kind of overflow, and ours.
+        assert_eq!(first.new_tag_sets().len(), 5);
         shard.add(builtin::ITERATIONS, buy, 2.0);
         let second = shard.take();
         assert!(second.new_tag_sets().is_empty());

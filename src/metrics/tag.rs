@@ -15,6 +15,21 @@ impl TagSetId {
     pub const EMPTY: Self = Self(0);
     /// `overflow:true`, for what found no room.
     pub(super) const OVERFLOW: Self = Self(1);
+
+    /// Returns whether samples come here because their own set found no room.
+    pub(super) fn is_overflow(self) -> bool {
+        (1..=PHASES.len() as u32).contains(&self.0)
+    }
+}
+
+/// The values of `phase` that overflow keeps apart, `""` for none: what set-up and tear-down record
+/// is no load, however many tags it has.
+const PHASES: [&str; 3] = ["", "setup", "teardown"];
+
+/// Returns the overflow set of a phase.
+fn overflow_of(phase: Option<&str>) -> TagSetId {
+    let at = PHASES.iter().position(|known| phase == Some(*known)).unwrap_or(0);
+    TagSetId(TagSetId::OVERFLOW.0 + at as u32)
 }
 
 /// A set of tags: each key once, ordered by key, no value empty. Cheap to clone.
@@ -44,7 +59,7 @@ impl fmt::Debug for Tags {
 #[derive(Debug)]
 pub(super) struct Interner {
     hasher: DefaultHashBuilder,
-    /// At most this many sets beside the two that always exist.
+    /// At most this many sets beside those that always exist.
     max: usize,
     sets: Vec<Tags>,
     ids: HashTable<(u64, TagSetId)>,
@@ -63,20 +78,28 @@ struct Step {
 }
 
 impl Interner {
-    /// Returns an interner of the empty set and the overflow set.
+    /// Returns an interner of the empty set and the overflow sets.
     pub(super) fn new(max: usize) -> Self {
         let mut interner = Self {
             hasher: DefaultHashBuilder::default(),
-            max: max.saturating_add(2),
+            max: max.saturating_add(1 + PHASES.len()),
             sets: Vec::new(),
             ids: HashTable::new(),
             texts: HashSet::new(),
             steps: HashTable::new(),
         };
         let empty = interner.intern(&[]);
-        let overflow = interner.intern(&[(Arc::from("overflow"), Arc::from("true"))]);
-        debug_assert_eq!((empty, overflow), (TagSetId::EMPTY, TagSetId::OVERFLOW));
+        debug_assert_eq!(empty, TagSetId::EMPTY);
+        for phase in PHASES {
+            let set = interner.combined(empty, &[("overflow", "true"), ("phase", phase)]);
+            debug_assert_eq!(set, overflow_of(Some(phase)));
+        }
         interner
+    }
+
+    /// Returns where samples under a set go that find no room.
+    pub(super) fn overflow(&self, id: TagSetId) -> TagSetId {
+        overflow_of(self.tags(id).get("phase"))
     }
 
     /// Returns a set.
@@ -110,7 +133,7 @@ impl Interner {
             return step.result;
         }
         let result = self.combined(base, extra);
-        if result != TagSetId::OVERFLOW {
+        if !result.is_overflow() {
             if self.steps.len() >= self.max.saturating_mul(2) {
                 self.steps.clear();
             }
@@ -122,7 +145,7 @@ impl Interner {
     }
 
     /// Returns `base` with `extra`: later tags replace earlier ones, empty values remove. Returns
-    /// the overflow set if the set is new and there is no room.
+    /// the overflow set of its phase if the set is new and there is no room.
     pub(super) fn combined(&mut self, base: TagSetId, extra: &[(&str, &str)]) -> TagSetId {
         let mut tags = self.tags(base).0.to_vec();
         for &(key, value) in extra {
@@ -147,7 +170,8 @@ impl Interner {
             return id;
         }
         if self.sets.len() >= self.max {
-            return TagSetId::OVERFLOW;
+            let phase = tags.iter().find(|tag| &*tag.0 == "phase");
+            return overflow_of(phase.map(|tag| &*tag.1));
         }
         let id = TagSetId(self.sets.len() as u32);
         let shared = tags.iter().map(|tag| (self.text(&tag.0), self.text(&tag.1))).collect();
@@ -220,7 +244,24 @@ mod tests {
         assert_eq!(interner.extended(TagSetId::EMPTY, &[("a", "1")]), first);
         assert_eq!(interner.extended(first, &[("a", "")]), TagSetId::EMPTY);
         assert_eq!(interner.tags(TagSetId::OVERFLOW).get("overflow"), Some("true"));
-        assert_eq!(interner.len(), 3);
+        assert_eq!(interner.len(), 5);
+    }
+
+    #[test]
+    fn an_overflow_set_keeps_the_phase() {
+        let mut interner = Interner::new(0);
+        for (phase, kept) in
+            [("", None), ("setup", Some("setup")), ("teardown", Some("teardown")), ("own", None)]
+        {
+            let id = interner.extended(TagSetId::EMPTY, &[("name", "a"), ("phase", phase)]);
+            assert!(id.is_overflow());
+            assert_eq!(interner.tags(id).get("overflow"), Some("true"));
+            assert_eq!(interner.tags(id).get("phase"), kept);
+            // What has overflowed once stays there.
+            assert_eq!(interner.extended(id, &[("name", "b")]), id);
+            assert_eq!(interner.overflow(id), id);
+        }
+        assert!(!TagSetId::EMPTY.is_overflow());
     }
 
     #[test]

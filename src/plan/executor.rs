@@ -188,6 +188,15 @@ impl Executor {
         matches!(self, Self::ArrivalRate(_))
     }
 
+    /// Returns how many iterations it promises, where it does.
+    pub fn iterations_promised(&self) -> Option<u64> {
+        match self {
+            Self::SharedIterations { iterations, .. } => Some(*iterations),
+            Self::PerVuIterations { vus, iterations, .. } => Some(vus * iterations),
+            Self::ConstantVus { .. } | Self::RampingVus { .. } | Self::ArrivalRate(_) => None,
+        }
+    }
+
     /// Returns the longest time from its start to its regular end, after which no iteration
     /// starts.
     pub fn duration_max(&self) -> Duration {

@@ -96,4 +96,11 @@ impl Plan {
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or(serde_json::Value::Null)
     }
+
+    /// Returns the tags on every sample of a scenario; later ones replace earlier ones.
+    pub fn tags_of<'a>(&'a self, scenario: &'a Scenario) -> Vec<(&'a str, &'a str)> {
+        let tags = self.tags.iter().chain(&scenario.tags);
+        let tags = tags.map(|(name, value)| (name.as_str(), value.as_str()));
+        tags.chain([("scenario", scenario.name.as_str())]).collect()
+    }
 }

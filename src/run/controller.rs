@@ -10,22 +10,23 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::backstage::{Backstage, Ended};
 use super::generator::Generator;
+use super::population::Population;
 use super::scenarios::Scenarios;
 use super::stop::{Stopped, exit};
 use super::thresholds::Thresholds;
 use super::{Finished, Observer, Signals, Test};
-use crate::api::{Event, Phase, TestStatus, Value};
+use crate::api::{Event, Phase, TestStatus};
 use crate::clock::{self, Instant};
 use crate::metrics::Aggregate;
 use crate::output::{Outcome, Progress};
-use crate::plan::Share;
 use crate::script::{Argument, ScriptError, ScriptErrorKind};
 use crate::units;
-use crate::worker::{self, Assignment, Command, ErrorRow, Failure, Message};
+use crate::worker::{self, Command, ErrorRow, Failure, Message};
 
 use self::ending::ended_at_once;
 
 mod ending;
+mod starting;
 
 /// How often figures are judged and shown.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -87,6 +88,7 @@ struct Controller<'a> {
     inbox: UnboundedReceiver<(usize, Message)>,
     outbox: UnboundedSender<(usize, Message)>,
     scenarios: Scenarios,
+    population: Population,
     generator: Generator,
     errors: IndexMap<String, ErrorRow>,
     /// Whether `setup` is through, so that there may be something to tear down.
@@ -116,13 +118,14 @@ impl<'a> Controller<'a> {
         let now = clock::now();
         Self {
             scenarios: Scenarios::new(&test.plan, test.plan.workers, now),
+            population: Population::new(&test.plan, &test.registry),
             test,
             observer,
             signals,
             signal_count: 0,
             thresholds,
             aggregate,
-            status: Arc::default(),
+            status: Arc::new(TestStatus::new(test.plan.scenarios.len())),
             workers: Vec::new(),
             inbox,
             outbox,
@@ -164,100 +167,13 @@ impl<'a> Controller<'a> {
                 return Err(ended_at_once());
             }
             self.ended_at = clock::now();
-        } else {
-            self.command(&Command::Cut);
+        } else if !self.dismiss().await {
+            return Err(ended_at_once());
         }
         if self.test.plan.teardown && self.set_up && self.signal_count < 2 {
             self.teardown(&mut backstage).await;
         }
         Ok(self.finish(Some(backstage)).await)
-    }
-
-    /// Starts workers, runs `setup`, and prepares the VUs. `Err(None)`: end at once.
-    async fn start(&mut self, backstage: &mut Backstage) -> Result<(), Option<Outcome>> {
-        self.spawn_workers().map_err(|error| {
-            Some(Stopped::Defect(format!("a worker cannot be started: {error}")).outcome())
-        })?;
-        if !self.wait_for_all(|message| matches!(message, Message::Ready)).await {
-            return Err(None);
-        }
-        if self.stopped.is_some() {
-            return Ok(());
-        }
-        let data = if self.test.plan.setup { self.setup(backstage).await } else { Value::Nil };
-        if self.stopped.is_some() {
-            return Ok(());
-        }
-        self.set_up = true;
-        if let Err(error) = backstage.set_data(&data) {
-            self.script_failed("setup()'s result", error);
-            return Ok(());
-        }
-        self.setup_data = Arc::new(data.to_json());
-        self.command(&Command::Prepare(Arc::clone(&self.setup_data)));
-        if !self.wait_for_all(|message| matches!(message, Message::Prepared)).await {
-            return Err(None);
-        }
-        Ok(())
-    }
-
-    fn spawn_workers(&mut self) -> std::io::Result<()> {
-        let count = self.test.plan.workers;
-        for index in 0..count {
-            let (commands, orders) = unbounded_channel();
-            let assignment = Assignment {
-                share: Share { index: index as u64, count: count as u64 },
-                plan: Arc::clone(&self.test.plan),
-                program: Arc::clone(&self.test.program),
-                registry: Arc::clone(&self.test.registry),
-                status: Arc::clone(&self.status),
-            };
-            let thread = worker::spawn(assignment, orders, self.outbox.clone())?;
-            self.workers.push(Worker { commands, thread, ended: false });
-        }
-        Ok(())
-    }
-
-    /// Waits until each worker has sent an answer, or the run is stopped. False: end at once.
-    async fn wait_for_all(&mut self, is_answer: fn(&Message) -> bool) -> bool {
-        let mut answers = 0;
-        let limit = clock::now() + super::START_LIMIT;
-        while answers < self.workers.len() && self.stopped.is_none() {
-            tokio::select! {
-                message = self.inbox.recv() => {
-                    let Some((index, message)) = message else { return false };
-                    if is_answer(&message) { answers += 1 } else { self.receive(index, message) }
-                }
-                count = self.signals.next() => {
-                    if !self.signal(count) { return false }
-                }
-                () = tokio::time::sleep_until(limit) => {
-                    let limit = units::format_duration(super::START_LIMIT);
-                    let message = format!("the VUs were not ready within {limit}");
-                    self.stopped = Some(Stopped::Defect(message));
-                }
-            }
-        }
-        true
-    }
-
-    async fn setup(&mut self, backstage: &mut Backstage) -> Value {
-        if !backstage.has("setup") {
-            return Value::Nil;
-        }
-        self.observer.phase("setup");
-        let limit = self.test.plan.setup_timeout;
-        let ended = self.backstage(backstage, Phase::Setup, "setup", Argument::None, limit).await;
-        match ended {
-            Ended::Done(value) => return value,
-            Ended::Failed(error) => self.script_failed("setup()", error),
-            Ended::TimedOut => {
-                self.stop(Stopped::SetupTimeout(units::format_duration(limit)));
-            }
-            Ended::Stopped if self.signal_count > 0 => self.stop(Stopped::Interrupted),
-            Ended::Stopped => {}
-        }
-        Value::Nil
     }
 
     async fn teardown(&mut self, backstage: &mut Backstage) {
@@ -313,7 +229,7 @@ impl<'a> Controller<'a> {
             self.event(event);
         }
         let elapsed = clock::now().saturating_duration_since(self.zero);
-        self.aggregate.merge(self.workers.len(), backstage.take(), elapsed);
+        self.aggregate.merge(self.test.plan.workers, backstage.take(), elapsed);
         ended
     }
 
@@ -349,10 +265,18 @@ impl<'a> Controller<'a> {
         true
     }
 
+    /// Closes an interval's figures at a time after zero.
+    fn tick(&mut self, elapsed: Duration) {
+        let population = self.population.take(&self.status);
+        // The numbers before are the workers' and that of the backstage.
+        self.aggregate.merge(self.test.plan.workers + 1, population, elapsed);
+        self.aggregate.tick(elapsed);
+    }
+
     /// Ends an interval: closes its figures, judges thresholds, shows progress.
     fn judge(&mut self, at: Instant) {
         let elapsed = at.saturating_duration_since(self.zero);
-        self.aggregate.tick(elapsed);
+        self.tick(elapsed);
         if self.threshold_abort.is_none()
             && self.stopped.is_none()
             && let Some(text) = self.thresholds.check(&self.aggregate, elapsed)
@@ -391,6 +315,7 @@ impl<'a> Controller<'a> {
             Message::Interval(interval) => self.merge(index, *interval),
             Message::Ended(interval) => {
                 self.merge(index, *interval);
+                self.aggregate.leave(index);
                 self.workers[index].ended = true;
             }
             Message::ScenarioEnded(scenario) => {

@@ -25,6 +25,7 @@ mod finished;
 mod generator;
 mod host;
 mod load;
+mod population;
 mod scenarios;
 mod signal;
 mod stop;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::population::Population;
 use crate::clock::Instant;
 use crate::output::{ScenarioProgress, ScenarioResult};
 use crate::plan::{Executor, Plan, Start};
@@ -135,8 +136,15 @@ impl Scenarios {
         }
     }
 
+    /// Counts what a scenario promised as dropped, in a test that ends before it has begun.
+    pub(super) fn drop_promised(&mut self, index: usize, promised: u64) {
+        if let Some(tally) = self.tallies[index].first_mut() {
+            tally.dropped = promised;
+        }
+    }
+
     /// Returns what the summary shows.
-    pub(super) fn results(&self, plan: &Plan) -> Vec<ScenarioResult> {
+    pub(super) fn results(&self, plan: &Plan, population: &Population) -> Vec<ScenarioResult> {
         let result = |(index, scenario): (usize, &crate::plan::Scenario)| {
             let tally = self.tally(index);
             ScenarioResult {
@@ -147,7 +155,7 @@ impl Scenarios {
                 interrupted: tally.interrupted,
                 dropped: tally.dropped,
                 errors: tally.errors,
-                vus_max: tally.vus_max,
+                vus_max: population.most(index),
             }
         };
         plan.scenarios.iter().enumerate().map(result).collect()
@@ -156,12 +164,7 @@ impl Scenarios {
 
 /// Returns how far a scenario is, from 0 to 1, and in words.
 fn position(executor: &Executor, elapsed: Duration, ended: u64) -> (f64, String) {
-    let planned = match executor {
-        Executor::SharedIterations { iterations, .. } => Some(*iterations),
-        Executor::PerVuIterations { vus, iterations, .. } => Some(vus * iterations),
-        _ => None,
-    };
-    if let Some(planned) = planned {
+    if let Some(planned) = executor.iterations_promised() {
         let done = ended as f64 / planned.max(1) as f64;
         let text = format!(
             "{} of {} iterations",

@@ -58,6 +58,8 @@ pub struct Vu {
     context: Rc<VuContext>,
     instance: Instance,
     function: String,
+    /// The position of its scenario in the plan.
+    scenario: usize,
     has_setup: bool,
     has_teardown: bool,
     /// Whether the script has been given the set-up data.
@@ -82,7 +84,9 @@ impl Vu {
         context.enter(Rc::clone(scenario));
         let functions = instance.functions();
         let has = |name: &str| functions.iter().any(|function| function == name);
-        ground.worker.status.vus_initialized.fetch_add(1, Ordering::Relaxed);
+        for counts in ground.worker.status.counts(scenario.index) {
+            counts.existing.enter();
+        }
         Ok(Self {
             ground: Rc::clone(ground),
             has_setup: has(VU_SETUP),
@@ -91,6 +95,7 @@ impl Vu {
             instance,
             function: function.to_owned(),
             has_data: false,
+            scenario: scenario.index,
         })
     }
 
@@ -129,10 +134,10 @@ impl Vu {
         let started = clock::now();
         let status = &self.ground.worker.status;
         self.context.begin_iteration(start.number, started);
-        status.vus_active.fetch_add(1, Ordering::Relaxed);
+        status.counts(self.scenario).for_each(|counts| counts.active.enter());
         let result = self.instance.call(&self.function, Argument::Data).await;
         let ended = clock::now();
-        status.vus_active.fetch_sub(1, Ordering::Relaxed);
+        status.counts(self.scenario).for_each(|counts| counts.active.leave());
         let end = match &result {
             Ok(_) => End::Completed,
             Err(error) => match error.kind {
@@ -249,7 +254,9 @@ impl Vu {
 
 impl Drop for Vu {
     fn drop(&mut self) {
-        self.ground.worker.status.vus_initialized.fetch_sub(1, Ordering::Relaxed);
+        for counts in self.ground.worker.status.counts(self.scenario) {
+            counts.existing.leave();
+        }
     }
 }
 

@@ -38,7 +38,12 @@ pub(super) async fn live(
         }
     };
     worker.send(Message::Ready);
-    let Some(zero) = worker.wait_for_begin(&mut commands).await else { return };
+    let Some(zero) = worker.wait_for_begin(&mut commands).await else {
+        // Who was prepared is to say goodbye, though nothing has begun.
+        join_all(worker.parts.iter().map(|part| part.dismiss())).await;
+        worker.send(Message::Ended(Box::new(worker.interval())));
+        return;
+    };
     worker.cpu_before.set(clock::thread_cpu());
     worker.last_look.set((zero, clock::thread_cpu()));
     for part in &worker.parts {
@@ -78,7 +83,7 @@ struct Worker {
     errors: Rc<Errors>,
     logs: Rc<LogFlow>,
     outbox: Outbox,
-    /// VUs that were cut while they were being prepared.
+    /// Whether the test stops.
     stopped: Cell<bool>,
     preparing: RefCell<Vec<Rc<crate::api::Interrupt>>>,
     /// CPU time of the thread when the scenarios began.
@@ -119,9 +124,9 @@ impl Worker {
         let _gone = self.outbox.send((self.index, message));
     }
 
-    /// Obeys until the scenarios begin; nothing if the controller is gone.
+    /// Obeys until the scenarios begin; nothing if the test stops before, or the controller is gone.
     async fn wait_for_begin(&self, commands: &mut UnboundedReceiver<Command>) -> Option<Instant> {
-        loop {
+        while !self.stopped.get() {
             match commands.recv().await? {
                 Command::Prepare(data) => {
                     *self.ground.data.borrow_mut() = Rc::new(Value::from_json(&data));
@@ -135,11 +140,15 @@ impl Worker {
                 other => self.execute(&other),
             }
         }
+        None
     }
 
     /// Runs `vu_setup` of all VUs that exist, at once.
     async fn prepare(&self) {
         for part in &self.parts {
+            if self.stopped.get() {
+                return;
+            }
             let vus = part.take_vus();
             self.preparing.borrow_mut().extend(vus.iter().map(Vu::interrupt));
             let prepared = join_all(vus.into_iter().map(|mut vu| async move {
@@ -229,9 +238,6 @@ impl Worker {
     }
 
     fn interval(&self) -> Interval {
-        for part in &self.parts {
-            part.record_vus();
-        }
         self.record_cpu();
         Interval {
             snapshot: self.ground.worker.shard.borrow_mut().take(),

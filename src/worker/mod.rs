@@ -108,12 +108,12 @@ pub struct ScenarioTally {
     pub interrupted: u64,
     /// Iterations that never started.
     pub dropped: u64,
+    /// Iterations that started only after the scenario's regular end.
+    pub overdue: u64,
     /// Iterations that ended with an error.
     pub errors: u64,
     /// VUs that exist.
     pub vus: u64,
-    /// Most VUs at once.
-    pub vus_max: u64,
     /// VUs that run an iteration.
     pub active: u64,
     /// Whether arrivals found all VUs that may exist busy.
@@ -127,9 +127,9 @@ impl ScenarioTally {
         self.ended += other.ended;
         self.interrupted += other.interrupted;
         self.dropped += other.dropped;
+        self.overdue += other.overdue;
         self.errors += other.errors;
         self.vus += other.vus;
-        self.vus_max += other.vus_max;
         self.active += other.active;
         self.short_of_vus |= other.short_of_vus;
     }

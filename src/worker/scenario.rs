@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::Notify;
 
 use super::ScenarioTally;
@@ -45,7 +46,7 @@ impl Part {
         let plan = &ground.worker.plan;
         let scenario = plan.scenarios[index].clone();
         let share = share_of(&scenario.executor, worker, index);
-        let context = Rc::new(context(ground, &scenario, share));
+        let context = Rc::new(context(ground, &scenario, index, share));
         let part = Self {
             index,
             share,
@@ -98,22 +99,11 @@ impl Part {
             ended: tally.ended.get(),
             interrupted: tally.interrupted.get(),
             dropped: tally.dropped.get(),
+            overdue: tally.overdue.get(),
             errors: tally.errors.get(),
             vus: tally.vus.get().max(self.vus.borrow().len() as u64),
-            vus_max: tally.vus_max.get().max(self.vus.borrow().len() as u64),
             active: tally.active.get(),
             short_of_vus: tally.short_of_vus.get(),
-        }
-    }
-
-    /// Records the gauges of its VUs: the most since the last time, as the moment of the look may
-    /// find none at work, and after the end always does.
-    pub(super) fn record_vus(&self) {
-        if self.share.is_some() {
-            let tally = self.tally();
-            let mut shard = self.ground.worker.shard.borrow_mut();
-            shard.add(builtin::VUS, self.context.tags, self.tally.take_active_max() as f64);
-            shard.add(builtin::VUS_MAX, self.context.tags, tally.vus as f64);
         }
     }
 
@@ -121,10 +111,10 @@ impl Part {
     pub(super) async fn run(&self) {
         let Some(share) = self.share else { return };
         let Some(began) = self.started().await else {
-            for vu in self.take_vus() {
-                vu.retire().await;
-            }
-            return;
+            let promised = self.context.iterations_planned.unwrap_or(0);
+            self.tally.dropped.set(promised);
+            self.record_dropped();
+            return self.dismiss().await;
         };
         self.context.started.set(Some(began));
         let since_1970 = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -133,8 +123,20 @@ impl Part {
             Executor::ArrivalRate(arrival_rate) => self.run_open(arrival_rate, share, began).await,
             executor => self.run_closed(executor, share, began).await,
         }
+        if !self.scenario.executor.is_open() {
+            self.record_dropped();
+        }
+    }
+
+    /// Sends home the VUs that exist from the start, all at once.
+    pub(super) async fn dismiss(&self) {
+        join_all(self.take_vus().into_iter().map(Vu::retire)).await;
+    }
+
+    /// Records what was promised and never started; arrivals are recorded one by one.
+    fn record_dropped(&self) {
         let dropped = self.tally.dropped.get();
-        if dropped > 0 && self.context.curve.is_none() {
+        if dropped > 0 {
             let mut shard = self.ground.worker.shard.borrow_mut();
             shard.add(builtin::DROPPED_ITERATIONS, self.context.tags, dropped as f64);
         }
@@ -230,14 +232,16 @@ fn vus_at_start(executor: &Executor) -> u64 {
     }
 }
 
-fn context(ground: &Ground, scenario: &Scenario, share: Option<Share>) -> ScenarioContext {
+fn context(
+    ground: &Ground,
+    scenario: &Scenario,
+    index: usize,
+    share: Option<Share>,
+) -> ScenarioContext {
     let plan = &ground.worker.plan;
     let mut env = plan.env.clone();
     env.extend(scenario.env.clone());
-    let mut tags: Vec<(&str, &str)> = Vec::new();
-    tags.extend(plan.tags.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    tags.extend(scenario.tags.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    tags.push(("scenario", &scenario.name));
+    let tags = plan.tags_of(scenario);
     let tags = ground.worker.shard.borrow_mut().tag_set(crate::metrics::TagSetId::EMPTY, &tags);
     let (duration, curve, iterations) = match &scenario.executor {
         Executor::SharedIterations { iterations, max_duration, .. } => {
@@ -253,6 +257,7 @@ fn context(ground: &Ground, scenario: &Scenario, share: Option<Share>) -> Scenar
         }
     };
     ScenarioContext {
+        index,
         name: scenario.name.clone(),
         executor: scenario.executor.name(),
         env,

@@ -135,6 +135,54 @@ fn a_signal_during_vu_setup_tears_down_what_was_set_up() {
 }
 
 #[test]
+fn vus_that_were_prepared_say_goodbye_though_the_load_never_begins() {
+    let bench = Bench::new();
+    let scripts = bench.both(
+        r#"test.options = { scenarios = {
+            quick = { executor = "per-vu-iterations", vus = 3 },
+            slow_a = { executor = "per-vu-iterations", vus = 2 },
+            slow_b = { executor = "per-vu-iterations", vus = 2 },
+        } }
+        function test.setup() end
+        function test.vu_setup()
+            kt.log.info("up " .. kt.scenario.name)
+            if kt.scenario.name ~= "quick" then kt.sleep(600) end
+        end
+        function test.iteration() kt.log.info("iterated") end
+        function test.vu_teardown() kt.sleep(0.2) kt.log.info("down " .. kt.scenario.name) end
+        function test.teardown() kt.log.info("torn down") end"#,
+        r#"fn options() { #{ scenarios: #{
+            quick: #{ executor: "per-vu-iterations", vus: 3 },
+            slow_a: #{ executor: "per-vu-iterations", vus: 2 },
+            slow_b: #{ executor: "per-vu-iterations", vus: 2 },
+        } } }
+        fn setup() {}
+        fn vu_setup() {
+            kt::log::info("up " + kt::scenario.name);
+            if kt::scenario.name != "quick" { kt::sleep(600); }
+        }
+        fn iteration() { kt::log::info("iterated"); }
+        fn vu_teardown() { kt::sleep(0.2); kt::log::info("down " + kt::scenario.name); }
+        fn teardown() { kt::log::info("torn down"); }"#,
+    );
+    for script in scripts {
+        let mut run = bench.start(&["run", script, "--workers", "1"]);
+        // The scenarios prepare one after another, and either slow one holds up the rest.
+        run.wait_for("up slow");
+        run.wait_for("up slow");
+        run.signal("INT");
+        let ended = run.end().exits(105);
+        assert_eq!((ended.count("iterated"), ended.count("torn down")), (0, 1));
+        // Whoever has begun to prepare, and nobody else.
+        assert_eq!((ended.count("up slow"), ended.count("down slow")), (2, 2), "{}", ended.err);
+        assert_eq!(ended.count("up quick"), ended.count("down quick"));
+        assert!([0, 3].contains(&ended.count("up quick")));
+        let order: Vec<_> = ended.err.lines().filter(|line| line.contains("down")).collect();
+        assert!(order.last().is_some_and(|line| line.contains("torn down")), "{order:?}");
+    }
+}
+
+#[test]
 fn a_signal_lets_a_teardown_that_runs_end() {
     let bench = Bench::new();
     let script = bench.luau(

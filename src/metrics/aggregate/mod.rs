@@ -56,6 +56,8 @@ struct Worker {
     sets: Vec<TagSet>,
     /// The latest values of the gauges that are summed.
     gauges: BTreeMap<(MetricId, TagSetId), f64>,
+    /// Whether it has sent its last snapshot.
+    left: bool,
 }
 
 /// One of a worker's tag sets.
@@ -104,9 +106,20 @@ impl Aggregate {
         snapshot.visit(|metric, tags, stats| self.enter(worker, metric, tags, stats, at));
     }
 
+    /// Notes that a worker's last snapshot has been merged: it is a part of sums in the interval that
+    /// goes on, and of none after it.
+    pub fn leave(&mut self, worker: usize) {
+        if let Some(worker) = self.workers.get_mut(worker) {
+            worker.left = true;
+        }
+    }
+
     /// Ends the interval at `at` after the start.
     pub fn tick(&mut self, at: Duration) {
         self.enter_summed_gauges(at);
+        for worker in self.workers.iter_mut().filter(|worker| worker.left) {
+            worker.gauges.clear();
+        }
         self.interval = at.saturating_sub(self.ticked);
         self.ticked = at;
         for (tally, (_, metric)) in self.metrics.iter_mut().zip(self.registry.iter()) {

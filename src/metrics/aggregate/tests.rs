@@ -66,6 +66,32 @@ fn set_up_and_tear_down_are_left_out_unless_a_selector_names_the_phase() {
 }
 
 #[test]
+fn set_up_and_tear_down_stay_apart_also_where_there_is_no_room_for_their_tags() {
+    for series_max in [0, 1, 12, 30] {
+        let (registry, mut aggregate) =
+            aggregate(&["http_reqs{phase:setup}", "http_reqs{phase:teardown}", "checks{phase:*}"]);
+        let mut shard = Shard::new(registry, series_max);
+        for (phase, times) in [("", 1), ("setup", 10), ("teardown", 100)] {
+            let base = shard.tag_set(TagSetId::EMPTY, &[("phase", phase)]);
+            for at in 0..times {
+                let name = format!("row {at}");
+                shard.add_request(base, &request(&name, Some(true), 5));
+                let check = shard.tag_set(base, &[("check", &name)]);
+                shard.add(builtin::CHECKS, check, 1.0);
+            }
+        }
+        aggregate.merge(0, shard.take(), seconds(1));
+        aggregate.tick(seconds(1));
+        assert!(aggregate.overflowed() > 0);
+        let count = |stats| figure(stats, Stat::Count);
+        assert_eq!(count(aggregate.metric(builtin::HTTP_REQS)), Some(1.0), "{series_max}");
+        assert_eq!(count(aggregate.metric(builtin::CHECKS)), Some(1.0));
+        let parts: Vec<_> = (0..3).map(|at| count(aggregate.selector(at))).collect();
+        assert_eq!(parts, [Some(10.0), Some(100.0), Some(110.0)]);
+    }
+}
+
+#[test]
 fn requests_make_a_row_per_name_and_method_over_all_workers() {
     let (registry, mut aggregate) = aggregate(&[]);
     for worker in 0..3 {
@@ -148,6 +174,28 @@ fn vus_said_as_a_whole_are_not_counted_again_per_scenario() {
     aggregate.merge(0, shard.take(), seconds(1));
     aggregate.tick(seconds(1));
     assert_eq!(figure(aggregate.metric(builtin::VUS), Stat::Value), Some(4.0));
+}
+
+#[test]
+fn a_worker_that_has_left_adds_nothing_to_later_sums() {
+    let (registry, mut aggregate) = aggregate(&[]);
+    let mut shards: Vec<_> = (0..2).map(|_| Shard::new(Arc::clone(&registry), 100)).collect();
+    let mut seen = Vec::new();
+    for round in 1..=3 {
+        for (worker, shard) in shards.iter_mut().enumerate() {
+            // The first one's last figures come in the second interval.
+            if worker == 1 || round <= 2 {
+                shard.add(builtin::GENERATOR_CPU, TagSetId::EMPTY, 0.25 * (worker + 1) as f64);
+                aggregate.merge(worker, shard.take(), seconds(round));
+            }
+        }
+        if round == 2 {
+            aggregate.leave(0);
+        }
+        aggregate.tick(seconds(round));
+        seen.push(figure(aggregate.metric(builtin::GENERATOR_CPU), Stat::Value).unwrap());
+    }
+    assert_eq!(seen, [0.75, 0.75, 0.5]);
 }
 
 #[test]

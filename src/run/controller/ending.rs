@@ -27,7 +27,7 @@ impl Controller<'_> {
                 let _panic = worker.thread.join();
             }
         }
-        self.aggregate.tick(duration);
+        self.tick(duration);
         let plan = Arc::clone(&self.test.plan);
         let (generator, in_time) =
             self.generator.judge(&plan, &self.aggregate, &self.scenarios, duration, self.ended_at);
@@ -39,7 +39,7 @@ impl Controller<'_> {
             plan,
             metadata: finished::metadata(self.test, self.started_at, duration),
             thresholds,
-            scenarios: self.scenarios.results(&self.test.plan),
+            scenarios: self.scenarios.results(&self.test.plan, &self.population),
             errors: std::mem::take(&mut self.errors),
             generator,
             aggregate: self.aggregate,
