@@ -9,6 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::Object;
+use crate::units;
 
 /// A value of a script, by copy; native objects by handle.
 ///
@@ -197,7 +198,7 @@ impl Text {
 
     /// Returns the text, with what is not UTF-8 replaced.
     pub fn to_str(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.0)
+        units::lossy(&self.0)
     }
 }
 
@@ -290,7 +291,7 @@ impl Serialize for Value {
             Self::Int(value) => serializer.serialize_i64(*value),
             Self::Number(value) => serializer.serialize_f64(*value),
             Self::Text(text) => serializer.serialize_str(&text.to_str()),
-            Self::Bytes(bytes) => serializer.serialize_str(&String::from_utf8_lossy(bytes)),
+            Self::Bytes(bytes) => serializer.serialize_str(&units::lossy(bytes)),
             Self::List(items) => {
                 let mut sequence = serializer.serialize_seq(Some(items.len()))?;
                 for item in items {

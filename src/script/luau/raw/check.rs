@@ -15,6 +15,7 @@ use super::stack::{Kind, Stack};
 use crate::api::{self, ApiError, Args, Value};
 use crate::script::ScriptErrorKind;
 use crate::script::luau::kit::Kit;
+use crate::units;
 
 /// Most predicates of one check: each holds a part of the thread's stack until the last is done.
 const PREDICATES_MAX: usize = 250;
@@ -144,7 +145,7 @@ fn settle(kit: &Kit, stack: Stack) -> Result<(), String> {
 /// Records one predicate's verdict.
 fn record(kit: &Kit, stack: Stack, passed: bool) -> Result<(), String> {
     let Some(slot) = kit.running() else { return Err("no VU runs".to_owned()) };
-    let name = String::from_utf8_lossy(stack.bytes(NAME).unwrap_or_default());
+    let name = units::lossy(stack.bytes(NAME).unwrap_or_default());
     let mut recorded = Ok(());
     guarded(kit, stack, &slot, || {
         recorded =

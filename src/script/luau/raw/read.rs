@@ -8,6 +8,7 @@ use super::object::Handle;
 use super::stack::{Kind, Stack};
 use crate::api::{ApiError, ErrorKind, Map, Text, Value};
 use crate::script::luau::kit::Kit;
+use crate::units;
 
 /// Deepest nesting of tables.
 const DEPTH: usize = 100;
@@ -194,7 +195,7 @@ fn key(stack: Stack, index: c_int) -> Key {
     match stack.kind(index) {
         Kind::String => {
             let bytes = stack.bytes(index).unwrap_or_default();
-            Key::Name(String::from_utf8_lossy(bytes).into_owned())
+            Key::Name(units::lossy(bytes).into_owned())
         }
         Kind::Number => {
             let value = stack.number(index);
