@@ -14,6 +14,7 @@ use rhai::{Dynamic, EvalAltResult, Position};
 
 use super::fiber::{self, Fiber, Input, Step};
 use super::memory;
+use super::space::Spaces;
 use super::{SharedModule, Thrown};
 use crate::api::{ApiError, ErrorKind, Stop, Value, VuContext, Wait};
 use crate::clock::{self, Instant};
@@ -179,6 +180,8 @@ pub(super) fn terminated() -> Thrown {
 /// The call that runs on this worker now.
 #[derive(Default)]
 pub(super) struct Current {
+    /// What calls evaluate in.
+    pub(super) spaces: Spaces,
     call: RefCell<Option<Rc<Call>>>,
     /// Whether the native method that was called last failed.
     failed: Cell<bool>,

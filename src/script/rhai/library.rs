@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rhai::{AST, Engine, EvalAltResult, FnAccess, Position, Scope};
+use rhai::{AST, Engine, EvalAltResult, FnAccess, FuncRegistration, Position, Scope};
 
 use super::SharedModule;
 use super::current::Current;
@@ -201,6 +201,10 @@ impl Library {
         let module = rhai::Module::eval_ast_as_new(Scope::new(), &ast, engine);
         call.loading.borrow_mut().pop();
         let mut module = module.map_err(inside)?;
+        // Rhai then forgets, at an `import`, which functions it has found for the names so far.
+        FuncRegistration::new("imported_by_kingtide")
+            .in_global_namespace()
+            .set_into_module(&mut module, || ());
         module.build_index();
         let module = SharedModule::from(module);
         call.modules.borrow_mut().insert(path.to_owned(), Rc::clone(&module));

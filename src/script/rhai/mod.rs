@@ -20,9 +20,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use rhai::{AST, Dynamic, Engine, GlobalRuntimeState, NativeCallContext, Position, Scope, Token};
+use rhai::{AST, Dynamic, Engine, GlobalRuntimeState, NativeCallContext, Scope, Token};
 
 use self::current::{Call, Current, Running, Waiting};
+use self::entry::Entry;
 use self::explain::Explain;
 use self::fiber::Fiber;
 use self::library::{Library, Resolver};
@@ -37,6 +38,7 @@ use crate::units;
 
 mod checked;
 mod current;
+mod entry;
 mod explain;
 mod failure;
 mod fiber;
@@ -44,6 +46,7 @@ mod library;
 mod memory;
 mod native;
 mod object;
+mod space;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -70,6 +73,8 @@ struct Shared {
     limits: ScriptLimits,
     /// The entry's syntax tree.
     ast: AST,
+    /// What can be called.
+    entries: Vec<Rc<Entry>>,
     /// The entry's name.
     name: String,
 }
@@ -130,7 +135,9 @@ impl Host {
         let capture = engine.compile(format!("{CAPTURE}();")).expect("a call is valid syntax");
         let mut ast = entry.merge(&capture);
         ast.set_source(name.as_str());
-        Ok(Self(Rc::new(Shared { engine, library, current, captured, limits, ast, name })))
+        let entries = Entry::all(&ast).into_iter().map(Rc::new).collect();
+        let shared = Shared { engine, library, current, captured, limits, ast, entries, name };
+        Ok(Self(Rc::new(shared)))
     }
 
     /// Makes a VU's script and runs its top level.
@@ -227,42 +234,34 @@ impl Shared {
         }
     }
 
+    /// Returns the function of a name that takes an argument, or none.
+    fn entry(&self, name: &str, argument: bool) -> Option<&Rc<Entry>> {
+        let is_it = |entry: &&Rc<Entry>| entry.takes_argument() == argument && entry.name() == name;
+        self.entries.iter().find(is_it)
+    }
+
     /// Calls a function of the script, in a fiber.
     fn run(
         &self,
         call: &Call,
         global: &GlobalRuntimeState,
-        function: &str,
+        entry: &Entry,
         argument: Option<Dynamic>,
         wanted: bool,
     ) -> Answer {
-        let mut values: Vec<Dynamic> = argument.into_iter().collect();
-        // What breaks a limit is reported at its function, since Rhai forgets the place itself.
-        let start = self
-            .ast
-            .shared_lib()
-            .get_script_fn(function, values.len())
-            .map_or(Position::NONE, |function| function.body.start_position());
-        let context = NativeCallContext::new_with_all_fields(
-            &self.engine,
-            function,
-            Some(&self.name),
-            global,
-            start,
-        );
-        let mut args: Vec<&mut Dynamic> = values.iter_mut().collect();
-        let result = context.call_fn_raw(function, false, false, &mut args);
-        let explain = self.explain(call, Some(global));
+        let same = || call.modules.borrow().is_empty();
+        let spaces = &self.current.spaces;
+        let result = spaces
+            .evaluate(&self.engine, global, same, |context| entry.evaluate(context, argument));
         match result {
+            Ok(_) if call.ending().is_some() => Err(self.explain(call, Some(global)).ended()),
+            Ok(answer) if wanted => value::from_dynamic(&answer)
+                .map_err(|error| self.explain(call, Some(global)).answer(entry.name(), &error)),
+            Ok(_) => Ok(Value::Nil),
             Err(error) => match *error {
                 rhai::EvalAltResult::Exit(..) => Ok(Value::Nil),
-                error => Err(explain.error(&error, false)),
+                error => Err(self.explain(call, Some(global)).error(&error, false)),
             },
-            Ok(_) if explain.ending.is_some() => Err(explain.ended()),
-            Ok(answer) if wanted => {
-                value::from_dynamic(&answer).map_err(|error| explain.answer(function, &error))
-            }
-            Ok(_) => Ok(Value::Nil),
         }
     }
 }
@@ -283,10 +282,8 @@ impl Instance {
     /// # Errors
     /// If it fails, or waits.
     pub fn options(&mut self) -> Result<Value, ScriptError> {
-        if !self.has("options", 0) {
-            return Ok(Value::Nil);
-        }
-        self.prepare("options", None, true, Waiting::Options)?.finish()
+        let Some(entry) = self.shared.entry("options", false) else { return Ok(Value::Nil) };
+        self.prepare(entry, None, true, Waiting::Options)?.finish()
     }
 
     /// Gives the script what `setup` returned: every call gets a copy.
@@ -305,28 +302,21 @@ impl Instance {
     /// # Errors
     /// What the script did not catch, or why it was ended.
     pub async fn call(&mut self, function: &str, argument: Argument) -> Answer {
+        let shared = &self.shared;
+        let entry = shared.entry(function, true).or_else(|| shared.entry(function, false));
+        let Some(entry) = entry else { return Err(self.no_function(function)) };
+        let takes = entry.takes_argument();
         let (argument, wanted) = match argument {
             Argument::None => (None, true),
-            Argument::Data => (Some(self.data.clone()), false),
+            Argument::Data => (takes.then(|| self.data.clone()), false),
             Argument::Value(value) => (Some(value::to_dynamic(value)), true),
         };
-        let argument = if self.has(function, 1) {
-            Some(argument.unwrap_or(Dynamic::UNIT))
-        } else if self.has(function, 0) {
-            None
-        } else {
-            return Err(self.no_function(function));
-        };
-        self.prepare(function, argument, wanted, Waiting::Allowed)?.drive().await
-    }
-
-    fn has(&self, function: &str, params: usize) -> bool {
-        self.shared.ast.shared_lib().get_script_fn(function, params).is_some()
+        self.prepare(entry, argument, wanted, Waiting::Allowed)?.drive().await
     }
 
     fn prepare(
         &self,
-        function: &str,
+        entry: &Rc<Entry>,
         argument: Option<Dynamic>,
         wanted: bool,
         waiting: Waiting,
@@ -334,9 +324,9 @@ impl Instance {
         let shared = Rc::clone(&self.shared);
         let call = Rc::clone(&self.call);
         let global = Rc::clone(self.global.as_ref().expect("it is there until dropped"));
-        let function = function.to_owned();
+        let entry = Rc::clone(entry);
         // All values of Rhai die in the fiber too: freeing nested ones may need its stack.
-        let body = move || shared.run(&call, &global, &function, argument, wanted);
+        let body = move || shared.run(&call, &global, &entry, argument, wanted);
         Running::new(&self.shared.current, &self.call, waiting, body).map_err(no_stack)
     }
 

@@ -4,6 +4,7 @@
 //! any type; the neutral side checks the types and names the parameters in its errors.
 
 use std::any::TypeId;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
@@ -35,6 +36,24 @@ pub(super) fn arities(params: &[&str]) -> RangeInclusive<usize> {
     let named = params.len() - usize::from(open);
     let required = params[..named].iter().filter(|name| !name.ends_with('?')).count();
     required..=named + if open { FURTHER } else { 0 }
+}
+
+/// Returns a call's name for messages: `http::get`, `response.json`.
+///
+/// There are as many as functions and methods, so they are kept for good: no call makes one.
+pub(super) fn label(
+    kind: &'static str,
+    separator: &'static str,
+    name: &'static str,
+) -> &'static str {
+    type Labels = BTreeMap<(&'static str, &'static str, &'static str), &'static str>;
+    thread_local! {
+        static LABELS: RefCell<Labels> = const { RefCell::new(BTreeMap::new()) };
+    }
+    LABELS.with_borrow_mut(|labels| {
+        let make = || format!("{kind}{separator}{}", name.replace('.', "::"));
+        *labels.entry((kind, separator, name)).or_insert_with(|| make().leak())
+    })
 }
 
 /// Returns a number of arguments as text.
@@ -71,10 +90,11 @@ fn bind_module(current: &Rc<Current>, module: &'static Module) -> rhai::Module {
             let run = move |context: Option<NativeCallContext<'_>>, args: &mut [&mut Dynamic]| {
                 native(&context.ok_or_else(terminated)?, args)
             };
+            // A method to Rhai: it hands a variable on as it is, where it would copy it first.
             FuncRegistration::new(name).set_into_module_raw(
                 target,
                 vec![TypeId::of::<Dynamic>(); count],
-                RhaiFunc::Pure {
+                RhaiFunc::Method {
                     func: Rc::new(run),
                     has_context: true,
                     is_pure: true,
@@ -97,31 +117,30 @@ fn bind_module(current: &Rc<Current>, module: &'static Module) -> rhai::Module {
 fn native(current: &Rc<Current>, module: &'static Module, function: &'static Function) -> Native {
     let current = Rc::clone(current);
     let namespace = if module.name.is_empty() { "kt" } else { module.name };
-    let label = format!("{namespace}::{}", function.name.replace('.', "::"));
+    let label = label(namespace, "::", function.name);
     match (function.run, function.name) {
         (Run::Now(run), _) => Box::new(move |context, args| {
             let call = current.call()?;
             call.go_on()?;
-            let answer = values(&label, function, args)
-                .and_then(|args| run(&call.vu, args))
-                .map(Answer::Now);
+            let answer =
+                values(label, function, args).and_then(|args| run(&call.vu, args)).map(Answer::Now);
             finish(&call, answer, context.call_position())
         }),
         (Run::Wait(run), _) => Box::new(move |context, args| {
             let call = current.call()?;
             call.go_on()?;
-            let answer = values(&label, function, args)
+            let answer = values(label, function, args)
                 .and_then(|args| run(&call.vu, args))
                 .map(Answer::Wait);
             finish(&call, answer, context.call_position())
         }),
         (Run::Script, "check") => {
             let record = part(module, "_record_check");
-            Box::new(move |context, args| check(&*current.call()?, record, context, args))
+            Box::new(move |context, args| check(&current, record, context, args))
         }
         (Run::Script, "group") => {
             let parts = (part(module, "_enter_group"), part(module, "_leave_group"));
-            Box::new(move |context, args| group(&*current.call()?, parts, context, args))
+            Box::new(move |context, args| group(&current, parts, context, args))
         }
         (Run::Script, _) => Box::new(move |context, _| {
             let error = ApiError::usage(format!("{label} is not offered in Rhai"));
@@ -131,7 +150,7 @@ fn native(current: &Rc<Current>, module: &'static Module, function: &'static Fun
 }
 
 fn values(
-    label: &str,
+    label: &'static str,
     function: &'static Function,
     args: &[&mut Dynamic],
 ) -> std::result::Result<Args, ApiError> {
@@ -143,7 +162,7 @@ fn values(
             ApiError::usage(format!("{label}: argument {position} ({name}): {}", error.message))
         })?);
     }
-    Ok(Args::new(label.to_owned(), function.params, values))
+    Ok(Args::new(label, function.params, values))
 }
 
 /// Returns a native part of a function that is written here.
@@ -170,29 +189,28 @@ fn run_part(
 /// `check(value, #{ name: |value| … }, tags?)`: the predicates in alphabetical order, since that is
 /// how Rhai keeps a map. One that raises counts as failed, and its error goes on.
 fn check(
-    call: &Call,
+    current: &Current,
     record: Option<Now>,
     context: &NativeCallContext<'_>,
     args: &mut [&mut Dynamic],
 ) -> Result<Dynamic> {
+    let call = &*current.call()?;
     call.go_on()?;
     let position = context.call_position();
     let raise = |error| Failure::raise(error, position);
-    let subject = args[0].flatten_clone();
-    let Some(predicates) = args[1].read_lock::<rhai::Map>().map(|map| map.clone()) else {
-        return Err(raise(ApiError::usage(format!(
+    let predicates = args[1].take().flatten().try_cast_result::<rhai::Map>().map_err(|other| {
+        raise(ApiError::usage(format!(
             "kt::check: argument 2 (predicates) must be an object map of names and functions, \
              got {}",
-            type_name(args[1])
-        ))));
-    };
+            type_name(&other)
+        )))
+    })?;
     let tags = args.get(2).map_or(Ok(Value::Nil), |tags| from_dynamic(tags)).map_err(raise)?;
     let mut all = true;
     for (name, predicate) in predicates {
         let outcome = match predicate.try_cast_result::<FnPtr>() {
-            Ok(function) => {
-                function.call_raw(context, None, [subject.clone()]).map(|answer| is_truthy(&answer))
-            }
+            Ok(function) => invoke(current, call, context, &function, [args[0].flatten_clone()])
+                .map(|answer| is_truthy(&answer)),
             Err(value) => Ok(is_truthy(&value)),
         };
         call.go_on()?;
@@ -208,11 +226,12 @@ fn check(
 /// `group(name, || …)`: what the function does is tagged with the group, which is left even if the
 /// function fails.
 fn group(
-    call: &Call,
+    current: &Current,
     (enter, leave): (Option<Now>, Option<Now>),
     context: &NativeCallContext<'_>,
     args: &mut [&mut Dynamic],
 ) -> Result<Dynamic> {
+    let call = &*current.call()?;
     call.go_on()?;
     let raise = |error| Failure::raise(error, context.call_position());
     let Some(function) = args[1].read_lock::<FnPtr>().map(|function| function.clone()) else {
@@ -223,12 +242,43 @@ fn group(
     };
     let name = from_dynamic(args[0]).map_err(raise)?;
     let outer = run_part(call, enter, "kt::group", vec![name]).map_err(raise)?;
-    let answer = function.call_raw(context, None, []);
+    let answer = invoke(current, call, context, &function, []);
     let left = run_part(call, leave, "kt::group", vec![outer]);
     call.go_on()?;
     let answer = answer?;
     left.map_err(raise)?;
     Ok(answer)
+}
+
+/// Calls a function of the script.
+fn invoke<const N: usize>(
+    current: &Current,
+    call: &Call,
+    context: &NativeCallContext<'_>,
+    function: &FnPtr,
+    mut args: [Dynamic; N],
+) -> Result<Dynamic> {
+    if !function.is_anonymous() {
+        return function.call_raw(context, None, args);
+    }
+    let (engine, global) = (context.engine(), context.global_runtime_state());
+    let same = || call.modules.borrow().is_empty();
+    current.spaces.evaluate(engine, global, same, |inner| {
+        let name = function.fn_name();
+        let answer = if function.is_curried() {
+            let mut captured = function.curry().to_vec();
+            let mut args: Vec<&mut Dynamic> = captured.iter_mut().chain(&mut args).collect();
+            inner.call_fn_raw(name, false, false, &mut args)
+        } else {
+            inner.call_fn_raw(name, false, false, &mut args.each_mut())
+        };
+        answer.map_err(|mut error| {
+            if error.position().is_none() {
+                error.set_position(context.call_position());
+            }
+            error
+        })
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! which serves all others.
 
 use std::any::TypeId;
+use std::cell::Cell;
 use std::rc::Rc;
 
 use rhai::{Dynamic, Engine, EvalAltResult, FuncRegistration, ImmutableString, Position};
@@ -41,6 +42,9 @@ const QUICK_FIELDS: &[&str] = &[
     "url",
     "value",
 ];
+
+/// Returns the name of a type's method for messages.
+type Label<'a> = &'a dyn Fn(&'static str, &'static str) -> &'static str;
 
 type Result<T> = std::result::Result<T, Box<EvalAltResult>>;
 
@@ -89,8 +93,16 @@ fn register_method(engine: &mut Engine, current: &Rc<Current>, method: &'static 
         types.resize(count + 1, TypeId::of::<Dynamic>());
         let current = Rc::clone(current);
         let name = method.name;
+        // Nearly always the objects of one method name are of one type.
+        let last = Cell::new(("", ""));
+        let label = move |kind: &'static str, name: &'static str| {
+            if !std::ptr::eq(last.get().0, kind) {
+                last.set((kind, super::native::label(kind, ".", name)));
+            }
+            last.get().1
+        };
         engine.register_raw_fn(name, types, move |context, args| {
-            let answer = call(&current, name, args, context.call_position());
+            let answer = call(&current, name, &label, args, context.call_position());
             current.note_failure(answer.is_err());
             answer
         });
@@ -112,12 +124,13 @@ fn register_missing(engine: &mut Engine, current: &Rc<Current>) {
             current.note_missed(name, error.message);
             return Ok(None);
         }
-        call(&current, name, args, Position::NONE).map(Some)
+        let label = |kind, name| super::native::label(kind, ".", name);
+        call(&current, name, &label, args, Position::NONE).map(Some)
     });
 }
 
 fn handle_of(value: &Dynamic) -> Result<Handle> {
-    value.clone().try_cast::<Handle>().ok_or_else(terminated)
+    value.read_lock::<Handle>().map(|handle| handle.clone()).ok_or_else(terminated)
 }
 
 fn get(current: &Current, handle: &Handle, field: &str) -> Result<Dynamic> {
@@ -166,6 +179,7 @@ fn entries(current: &Current, handle: &Handle) -> Result<Vec<Dynamic>> {
 fn call(
     current: &Current,
     name: &str,
+    label: Label<'_>,
     args: &mut [&mut Dynamic],
     position: Position,
 ) -> Result<Dynamic> {
@@ -174,7 +188,7 @@ fn call(
     let object = handle_of(args[0])?.0;
     let method =
         fitting(&*object, name, args.len() - 1).map_err(|error| Failure::raise(error, position))?;
-    let label = format!("{}.{name}", object.type_name());
+    let label = label(object.type_name(), method.name);
     let answer = args[1..]
         .iter()
         .map(|value| from_dynamic(value))

@@ -99,6 +99,43 @@ fn functions_offered_are_public_and_take_at_most_one_parameter() {
 }
 
 #[test]
+fn a_method_of_the_same_name_is_another_function() {
+    let text = "fn int.iteration() { this + 1 }
+        fn iteration() { let x = 4; return x.iteration(); }
+        fn string.iteration() { 0 }";
+    assert_eq!(value(text), Value::Int(5));
+}
+
+#[test]
+fn a_call_sees_nothing_of_the_one_before() {
+    let script = script(
+        "fn iteration(data) { let x = 1; if is_def_var(\"y\") { return \"seen\"; } let y = data; x }
+         fn setup() { is_def_var(\"data\") || is_def_var(\"x\") }",
+    );
+    let mut instance = script.instance().unwrap();
+    block_on(async {
+        let twice = Argument::Value(Value::Int(2));
+        for _ in 0..3 {
+            assert_eq!(instance.call("iteration", twice.clone()).await.unwrap(), Value::Int(1));
+            let seen = instance.call("setup", Argument::None).await.unwrap();
+            assert_eq!(seen, Value::Bool(false));
+        }
+    });
+}
+
+#[test]
+fn a_native_function_leaves_the_variable_it_was_given() {
+    let text = "fn iteration() {
+            let list = [1]; let text = \"a\"; let map = #{ ok: |v| v == [1] };
+            probe::echo(list); probe::echo(text); kt::check(list, map); kt::check(list, map);
+            [list, text, map.len()]
+        }";
+    let wanted = vec![Value::List(vec![Value::Int(1)]), Value::from("a"), Value::Int(1)];
+    assert_eq!(value(text), Value::List(wanted));
+    assert_eq!(notes(), ["check ok true Nil", "check ok true Nil"]);
+}
+
+#[test]
 fn objects_have_fields_methods_and_entries() {
     let text = "fn iteration() {
             let thing = probe::thing();

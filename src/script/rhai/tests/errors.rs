@@ -158,12 +158,16 @@ fn syntax_errors_are_errors_of_loading_with_their_place() {
 }
 
 #[test]
-fn a_broken_limit_names_the_function_that_was_called() {
-    let script = Script::new("\nfn iteration() { let s = \"x\"; loop { s += s; } }");
+fn a_broken_limit_names_the_function_that_was_called_and_the_line_in_it() {
+    let script = Script::new("\nfn iteration() {\n let s = \"x\";\n loop { s += s; }\n}");
     let error = script.error();
     assert_eq!(kind(&error), ErrorKind::Size);
     assert_eq!(error.message, "length of string is over the limit");
-    assert_eq!(error.location.unwrap().line, 2);
+    assert_eq!((error.function.as_str(), error.location.unwrap().line), ("iteration", 4));
+    let deeper = "fn grow(s) { loop { s += s; } }\nfn iteration() {\n let x = 1;\n grow(\"x\");\n}";
+    let error = Script::new(deeper).error();
+    assert_eq!(kind(&error), ErrorKind::Size);
+    assert_eq!(error.location.unwrap().line, 4, "the call that led there");
 }
 
 #[test]

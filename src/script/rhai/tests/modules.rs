@@ -96,3 +96,46 @@ fn native_modules_cannot_be_overwritten() {
         assert!(Script::new(&text).run().is_err(), "{text}");
     }
 }
+
+#[test]
+fn a_name_means_the_function_of_the_file_that_calls_it() {
+    let script = Script::new(
+        "import \"kingtide\" as kt; import \"h\" as h;
+         fn name() { \"entry\" }
+         fn iteration() { let n = name(); kt::check(1, #{ a: |v| name() == \"entry\" }); [n, h::of()] }",
+    )
+    .file("h.rhai", "fn name() { \"helper\" } fn of() { name() }");
+    let mut instance = script.instance().unwrap();
+    let wanted = Value::List(vec![Value::from("entry"), Value::from("helper")]);
+    block_on(async {
+        for _ in 0..4 {
+            assert_eq!(instance.call("iteration", Argument::None).await.unwrap(), wanted);
+        }
+    });
+    assert!(notes().iter().all(|note| note == "check a true Nil"));
+}
+
+#[test]
+fn a_file_imported_while_a_call_runs_changes_no_later_call() {
+    let script = Script::new(
+        "fn iteration(load) {
+            if load { import \"h\" as h; return [h::of(), h::of(), h::of(), name()]; }
+            [name(), name(), name()]
+         }
+         fn name() { \"entry\" }",
+    )
+    .file("h.rhai", "fn name() { \"helper\" } fn of() { name() }");
+    let host = script.host().unwrap();
+    let mut first = instance(&host, &script.vu(1)).unwrap();
+    let mut second = instance(&host, &script.vu(2)).unwrap();
+    let texts = |texts: &[&str]| Value::List(texts.iter().map(|text| Value::from(*text)).collect());
+    block_on(async {
+        let load = |load: bool| Argument::Value(Value::Bool(load));
+        first.call("iteration", load(true)).await.unwrap();
+        let after = second.call("iteration", load(false)).await.unwrap();
+        assert_eq!(after, texts(&["entry", "entry", "entry"]));
+        let loaded = second.call("iteration", load(true)).await.unwrap();
+        let Value::List(loaded) = loaded else { panic!("it answers a list") };
+        assert_eq!(Value::List(loaded[..3].to_vec()), texts(&["helper", "helper", "helper"]));
+    });
+}
