@@ -15,6 +15,7 @@ const KEPT: usize = 64;
 
 /// A worker's spaces that nothing is evaluated in.
 #[derive(Default)]
+#[expect(clippy::vec_box, reason = "a space is more than half a KiB and moves twice per call")]
 pub(super) struct Spaces(RefCell<Vec<Box<Space>>>);
 
 struct Space {
