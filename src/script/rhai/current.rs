@@ -304,18 +304,24 @@ impl<R> Running<R> {
     }
 
     /// Drives the call: polls what it waits for and races that with the VU's interrupt.
-    pub(super) async fn drive(mut self) -> R {
+    ///
+    /// It borrows the call, and holds no step while it waits: every VU has one of these futures.
+    pub(super) async fn drive(&mut self) -> R {
         let mut input = Input::Go;
         loop {
-            input = match self.resume(input) {
+            let operation = match self.resume(input) {
                 Step::Done(result) => return self.result(result),
-                Step::Pause => {
+                Step::Pause => None,
+                Step::Wait(operation) => Some(operation),
+            };
+            input = match operation {
+                None => {
                     tokio::task::yield_now().await;
                     Input::Go
                 }
                 // The operation first: requests end by themselves when the VU is interrupted, and
                 // record what they were.
-                Step::Wait(operation) => tokio::select! {
+                Some(operation) => tokio::select! {
                     biased;
                     answer = operation => Input::Answer(answer),
                     () = self.call.vu.interrupt.stopped() => Input::Abort,

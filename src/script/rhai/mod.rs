@@ -311,7 +311,8 @@ impl Instance {
             Argument::Data => (takes.then(|| self.data.clone()), false),
             Argument::Value(value) => (Some(value::to_dynamic(value)), true),
         };
-        self.prepare(entry, argument, wanted, Waiting::Allowed)?.drive().await
+        let mut running = self.prepare(entry, argument, wanted, Waiting::Allowed)?;
+        running.drive().await
     }
 
     fn prepare(
