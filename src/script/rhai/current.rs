@@ -20,6 +20,12 @@ use crate::api::{ApiError, ErrorKind, Stop, Value, VuContext, Wait};
 use crate::clock::{self, Instant};
 use crate::plan::ScriptLimits;
 
+/// A wait that is long: giving back memory and taking it again costs about two microseconds.
+const LONG: Duration = Duration::from_millis(100);
+
+/// Places of long waits that a worker remembers.
+const LONG_PLACES: usize = 8;
+
 /// Operations between two readings of the clock: about 5 µs of script.
 const TICKS: u32 = 64;
 
@@ -56,6 +62,8 @@ pub(super) struct Call {
     pub(super) loading: RefCell<Vec<PathBuf>>,
     limits: ScriptLimits,
     ending: Cell<Option<Ending>>,
+    /// The address below which a look is due: the usual depth, and then the limit.
+    watch: Cell<usize>,
     floor: Cell<usize>,
     ticks: Cell<u32>,
     resumed: Cell<Instant>,
@@ -75,6 +83,7 @@ impl Call {
             loading: RefCell::default(),
             limits,
             ending: Cell::new(None),
+            watch: Cell::new(0),
             floor: Cell::new(0),
             ticks: Cell::new(TICKS),
             resumed: Cell::new(clock::now()),
@@ -85,10 +94,11 @@ impl Call {
     }
 
     /// Forgets the last call.
-    fn begin(&self, waiting: Waiting, floor: usize) {
+    fn begin<R>(&self, waiting: Waiting, fiber: &Fiber<R>) {
         self.waiting.set(waiting);
         self.ending.set(None);
-        self.floor.set(floor);
+        self.watch.set(fiber.shallow());
+        self.floor.set(fiber.floor());
         self.spent.set(Duration::ZERO);
         self.kept.set(0);
         self.loading.borrow_mut().clear();
@@ -146,6 +156,16 @@ impl Call {
         ))))
     }
 
+    /// Notes that the call is deeper in its stack than usual; ends it if it is too deep.
+    #[cold]
+    fn may_reach(&self, address: usize) -> bool {
+        self.watch.set(self.floor.get());
+        if address < self.floor.get() {
+            self.end(Ending::Limit(ErrorKind::Stack));
+        }
+        address >= self.floor.get()
+    }
+
     /// Checks the clock: the script's time and its slice.
     #[cold]
     fn tick(&self) -> bool {
@@ -185,6 +205,8 @@ pub(super) struct Current {
     call: RefCell<Option<Rc<Call>>>,
     /// Whether the native method that was called last failed.
     failed: Cell<bool>,
+    /// How deep in their stacks fibers were when they last waited for long, in turn.
+    long: Cell<[usize; LONG_PLACES]>,
     /// The method that was missed last, and what to say about it.
     missed: RefCell<Option<(String, String)>>,
 }
@@ -224,14 +246,28 @@ impl Current {
         self.missed.take()
     }
 
+    /// Notes that a wait at this depth of a stack was long. Scripts wait at few places, and the same
+    /// ones again: what was long for one VU will be for the next.
+    fn note_long(&self, depth: usize) {
+        if !self.is_long(depth) {
+            let mut places = self.long.get();
+            places.rotate_right(1);
+            places[0] = depth;
+            self.long.set(places);
+        }
+    }
+
+    fn is_long(&self, depth: usize) -> bool {
+        self.long.get().contains(&depth)
+    }
+
     /// Says before each operation of a script whether it must end: `Some` ends it.
     pub(super) fn progress(&self) -> Option<Dynamic> {
         let current = self.call.borrow();
         let call = current.as_ref()?;
         let marker = 0_u8;
         let here = (&raw const marker).addr();
-        if here < call.floor.get() {
-            call.end(Ending::Limit(ErrorKind::Stack));
+        if here < call.watch.get() && !call.may_reach(here) {
             return Some(Dynamic::UNIT);
         }
         if memory::held() > call.ceiling.get() {
@@ -266,7 +302,7 @@ impl<R> Running<R> {
         body: impl FnOnce() -> R + 'static,
     ) -> std::io::Result<Self> {
         let fiber = Fiber::new(body)?;
-        call.begin(waiting, fiber.floor());
+        call.begin(waiting, &fiber);
         Ok(Self { current: Rc::clone(current), call: Rc::clone(call), fiber })
     }
 
@@ -279,10 +315,14 @@ impl<R> Running<R> {
         }
         let outer = self.current.call.borrow_mut().replace(Rc::clone(&self.call));
         let _restore = Restore(&self.current, outer);
+        let now = clock::now();
+        let before = self.call.resumed.replace(now);
         if matches!(input, Input::Answer(_)) {
             self.call.spent.set(Duration::ZERO);
+            if now.duration_since(before) >= LONG {
+                self.current.note_long(self.fiber.depth());
+            }
         }
-        self.call.resumed.set(clock::now());
         let before = memory::held();
         let allowed = isize::try_from(self.call.limits.memory_bytes).unwrap_or(isize::MAX);
         let left = allowed.saturating_sub(self.call.kept.get());
@@ -312,7 +352,12 @@ impl<R> Running<R> {
             let operation = match self.resume(input) {
                 Step::Done(result) => return self.result(result),
                 Step::Pause => None,
-                Step::Wait(operation) => Some(operation),
+                Step::Wait(operation) => {
+                    if self.current.is_long(self.fiber.depth()) {
+                        self.fiber.release();
+                    }
+                    Some(operation)
+                }
             };
             input = match operation {
                 None => {
@@ -333,6 +378,8 @@ impl<R> Running<R> {
     fn result(&mut self, result: R) -> R {
         if matches!(self.call.ending.get(), Some(Ending::Limit(_))) {
             self.fiber.discard_stack();
+        } else if self.call.watch.get() == self.call.floor.get() {
+            self.fiber.trim();
         }
         result
     }

@@ -6,9 +6,11 @@
 //! ordinary local future, to the script a wait is a call that blocks.
 //!
 //! Stacks come from a pool per thread. A suspended fiber keeps one; a VU between calls keeps none.
-//! Their memory is reserved but not held: only touched pages count, about 12 KiB for a script that
-//! waits in a request. Each stack is two mappings of the process, so more than 30,000 VUs that wait
-//! at the same time need `vm.max_map_count` above 2 x VUs + 5,000 (65,530 by default).
+//! Their memory is reserved but not held: only touched pages count, 16 KiB for a script that has
+//! made a request and checked it. Of these a fiber that waits for long gives back what lies below the
+//! place where it waits, which leaves 8 KiB. Each stack is two mappings of the process, so more than
+//! 30,000 VUs that wait at the same time need `vm.max_map_count` above 2 x VUs + 5,000 (65,530 by
+//! default).
 //!
 //! A fiber is ended by resuming it with [`Input::Abort`], which makes its waits fail until it
 //! returns; a dropped one ends itself so. Its stack is never simply freed or unwound from outside:
@@ -17,6 +19,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use corosensei::stack::StackPointer;
@@ -39,6 +42,16 @@ const GUARD_BYTES: usize = 64 << 10;
 
 /// Stacks kept per thread for the next fibers.
 const POOLED: usize = 256;
+
+/// What a script rarely goes beyond. A stack that is pooled holds no more.
+const SHALLOW_BYTES: usize = if cfg!(debug_assertions) { 1 << 20 } else { 64 << 10 };
+
+/// What lies below the last local variable of a suspended fiber, at most: the frame that switches
+/// stacks, which takes less than 200 bytes.
+const SWITCH_BYTES: usize = 1 << 10;
+
+/// How far below the place of a wait a stack is given back.
+const RELEASED_BYTES: usize = SHALLOW_BYTES;
 
 /// What a fiber is resumed with.
 pub(super) enum Input {
@@ -75,13 +88,19 @@ thread_local! {
     /// The way out of the innermost fiber that runs on this thread.
     static YIELDER: Cell<Option<NonNull<FiberYielder>>> = const { Cell::new(None) };
     static POOL: RefCell<Vec<Stack>> = const { RefCell::new(Vec::new()) };
+    /// Where on its stack the fiber was that was suspended last.
+    static SUSPENDED_AT: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Synchronous code on its own stack.
 pub(super) struct Fiber<R: 'static> {
     /// `None` only while it is dropped.
     coroutine: Option<Coroutine<Input, Request, R, Stack>>,
-    floor: usize,
+    /// The stack's lower and upper end.
+    bottom: NonNull<u8>,
+    base: usize,
+    /// How deep the fiber was when it was suspended, in bytes from `base`; 0 when it was not.
+    depth: usize,
     /// Whether the stack is worth keeping: deep recursion leaves it large.
     keep: bool,
 }
@@ -94,17 +113,44 @@ impl<R> Fiber<R> {
     pub(super) fn new(body: impl FnOnce() -> R + 'static) -> io::Result<Self> {
         let pooled = POOL.with_borrow_mut(Vec::pop);
         let stack = pooled.map_or_else(Stack::new, Ok)?;
-        let floor = stack.base - SCRIPT_BYTES;
+        let (bottom, base) = (stack.bottom, stack.base);
         let coroutine = Coroutine::with_stack(stack, move |yielder: &FiberYielder, _: Input| {
             YIELDER.set(Some(NonNull::from(yielder)));
             body()
         });
-        Ok(Self { coroutine: Some(coroutine), floor, keep: true })
+        Ok(Self { coroutine: Some(coroutine), bottom, base, depth: 0, keep: true })
     }
 
     /// Returns the address below which script code must not reach.
     pub(super) fn floor(&self) -> usize {
-        self.floor
+        self.base - SCRIPT_BYTES
+    }
+
+    /// Returns the address that scripts rarely reach below. Who does calls [`Fiber::trim`] at the end.
+    pub(super) fn shallow(&self) -> usize {
+        self.base - SHALLOW_BYTES
+    }
+
+    /// Returns how many bytes of its stack the suspended fiber is in the midst of. Two fibers that
+    /// wait at the same place of the same script have the same.
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Gives back the memory below the place where the fiber is suspended.
+    pub(super) fn release(&mut self) {
+        if self.depth > 0 && !self.is_done() {
+            let top = self.base - self.depth - SWITCH_BYTES;
+            give_back(self.bottom, top - RELEASED_BYTES..top);
+        }
+    }
+
+    /// Gives back the memory that the ended fiber took beyond the usual.
+    pub(super) fn trim(&mut self) {
+        if self.is_done() {
+            let usable = self.base - SCRIPT_BYTES - NATIVE_BYTES;
+            give_back(self.bottom, usable..self.shallow());
+        }
     }
 
     /// Gives the stack back to the system instead of the pool when the fiber is dropped.
@@ -135,11 +181,13 @@ impl<R> Fiber<R> {
         }
         let _restore = Restore(YIELDER.get());
         let coroutine = self.coroutine.as_mut().expect("a fiber has its coroutine until dropped");
-        match coroutine.resume(input) {
+        let step = match coroutine.resume(input) {
             CoroutineResult::Yield(Request::Wait(operation)) => Step::Wait(operation),
             CoroutineResult::Yield(Request::Pause) => Step::Pause,
-            CoroutineResult::Return(result) => Step::Done(result),
-        }
+            CoroutineResult::Return(result) => return Step::Done(result),
+        };
+        self.depth = self.base - SUSPENDED_AT.get();
+        step
     }
 }
 
@@ -188,12 +236,29 @@ pub(super) fn pause() -> Result<(), Aborted> {
 
 fn suspend(request: Request) -> Result<Input, Aborted> {
     let yielder = YIELDER.get().ok_or(Aborted)?;
+    let marker = 0_u8;
+    SUSPENDED_AT.set((&raw const marker).addr());
     // SAFETY: `YIELDER` holds the yielder of the fiber whose code runs now: it is set when the
     // fiber's body begins and after each of its suspensions, and `resume` puts the outer one back
     // whenever the fiber stops running. A yielder lives on its fiber's stack as long as its body.
     let input = unsafe { yielder.as_ref() }.suspend(request);
     YIELDER.set(Some(yielder));
     Ok(input)
+}
+
+/// Gives the whole pages of a range of addresses in the stack at `bottom` back to the system; they
+/// read as 0 from then on.
+fn give_back(bottom: NonNull<u8>, range: Range<usize>) {
+    let page = rustix::param::page_size();
+    let (from, to) = (range.start.next_multiple_of(page), range.end & !(page - 1));
+    if from < to {
+        let start = bottom.as_ptr().with_addr(from).cast();
+        // SAFETY: callers give a range of a stack of theirs below all frames in use, either since the
+        // code on it has ended or since it is suspended above: no live value is in it.
+        let result =
+            unsafe { rustix::mm::madvise(start, to - from, rustix::mm::Advice::LinuxDontNeed) };
+        debug_assert!(result.is_ok(), "a stack's memory could not be given back: {result:?}");
+    }
 }
 
 /// A mapped stack: a guard at the bottom, no huge pages.
@@ -323,6 +388,61 @@ mod tests {
         drop(fiber);
         let mut next = Fiber::new(|| 5).unwrap();
         assert!(matches!(next.resume(Input::Go), Step::Done(5)));
+    }
+
+    /// Returns how much of the mapping that ends at an address is in memory, in KiB.
+    #[cfg(target_os = "linux")]
+    fn resident_kib(end: usize) -> usize {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut lines = maps.lines().skip_while(|line| {
+            let range = line.split(' ').next().unwrap_or_default();
+            range.split_once('-').is_none_or(|(_, to)| usize::from_str_radix(to, 16) != Ok(end))
+        });
+        let line = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Touches some bytes of the stack and returns their sum.
+    fn touch(kib: usize) -> usize {
+        let page = std::hint::black_box([1_u8; 1024]);
+        let deeper = if kib > 1 { touch(kib - 1) } else { 0 };
+        deeper + usize::from(page[kib % 1024])
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_suspended_fiber_gives_back_what_lies_below_it_and_keeps_the_rest() {
+        let mut fiber = Fiber::new(|| {
+            let kept = std::hint::black_box([7_u8; 3000]);
+            let mut sum = touch(48);
+            for _ in 0..3 {
+                pause().unwrap();
+                sum += touch(48);
+            }
+            (sum, kept.iter().map(|byte| usize::from(*byte)).sum::<usize>())
+        })
+        .unwrap();
+        fiber.resume(Input::Go);
+        for _ in 0..2 {
+            let before = resident_kib(fiber.base);
+            assert!(before > 48, "{before} KiB");
+            fiber.release();
+            let after = resident_kib(fiber.base);
+            assert!(after < 24 && after * 1024 >= fiber.depth(), "{before} KiB to {after}");
+            assert!(matches!(fiber.resume(Input::Go), Step::Pause));
+        }
+        fiber.release();
+        assert!(matches!(fiber.resume(Input::Go), Step::Done((192, 21000))));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_deep_fiber_leaves_a_shallow_stack() {
+        let mut fiber = Fiber::new(|| touch(SHALLOW_BYTES / 512)).unwrap();
+        fiber.resume(Input::Go);
+        assert!(resident_kib(fiber.base) > SHALLOW_BYTES / 512);
+        fiber.trim();
+        assert!(resident_kib(fiber.base) <= SHALLOW_BYTES / 1024);
     }
 
     #[test]
