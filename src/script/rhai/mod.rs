@@ -20,7 +20,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use rhai::{AST, Dynamic, Engine, GlobalRuntimeState, NativeCallContext, Scope, Token};
+use rhai::{AST, Dynamic, Engine, GlobalRuntimeState, NativeCallContext, Scope};
 
 use self::current::{Call, Current, Running, Waiting};
 use self::entry::Entry;
@@ -52,6 +52,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod value;
+mod words;
 
 /// Stands at the end of every entry script and keeps what the top level left.
 const CAPTURE: &str = "kingtide_capture_of_the_top_level";
@@ -183,7 +184,7 @@ fn new_engine(
     engine.set_max_array_size(limits.table_entries);
     engine.set_max_map_size(limits.table_entries);
     engine.disable_symbol("eval");
-    allow_debug(&mut engine);
+    words::free(&mut engine);
     checked::register(&mut engine, limits);
     failure::register(&mut engine);
     object::register(&mut engine, current, methods);
@@ -194,16 +195,6 @@ fn new_engine(
     let debugging = Rc::clone(current);
     engine.on_debug(move |text, _, _| log(&debugging, LogLevel::Debug, text));
     engine
-}
-
-/// Lets `debug` stand behind `::`, as in `kt::log::debug`; Rhai reserves it for its own function,
-/// which is found under the name all the same.
-fn allow_debug(engine: &mut Engine) {
-    #[expect(deprecated, reason = "marked as volatile only; the version of rhai is pinned")]
-    engine.on_parse_token(|token, _, _| match token {
-        Token::Reserved(name) if *name == "debug" => Token::Identifier(name),
-        other => other,
-    });
 }
 
 fn log(current: &Current, level: LogLevel, text: &str) {

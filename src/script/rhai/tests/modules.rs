@@ -139,3 +139,31 @@ fn a_file_imported_while_a_call_runs_changes_no_later_call() {
         assert_eq!(Value::List(loaded[..3].to_vec()), texts(&["helper", "helper", "helper"]));
     });
 }
+
+#[test]
+fn reserved_words_that_mean_nothing_are_names_like_others() {
+    let script = Script::new(
+        "import \"h\" as shared; import \"h\" as go;
+         fn iteration() {
+            let sync = #{ throw: 1, default: shared::two(), yield: 3, in: 4 };
+            sync.throw += 10;
+            [sync.throw, sync.default, sync?.yield, sync.in, go::two(), [1, if true { 5 } else { 6 }]]
+         }",
+    )
+    .file("h.rhai", "fn two() { 2 }");
+    let wanted = [11, 2, 3, 4, 2].map(Value::Int).to_vec();
+    let wanted = [wanted, vec![Value::List(vec![Value::Int(1), Value::Int(5)])]].concat();
+    assert_eq!(script.run().unwrap(), Value::List(wanted));
+}
+
+#[test]
+fn words_of_other_languages_stay_reserved() {
+    for text in
+        ["var x = 1;", "let x = null;", "let x = new X();", "fn f() { this.call = throw 1 }"]
+    {
+        let error = Script::new(text).instance().err().unwrap();
+        assert_eq!(error.kind, ScriptErrorKind::Load, "{text}");
+    }
+    let script = Script::new("fn iteration() { try { throw 1 } catch (e) { return e } }");
+    assert_eq!(script.run().unwrap(), Value::Int(1));
+}
