@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rhai::{Dynamic, EvalAltResult, Position};
+use rhai::{Dynamic, EvalAltResult, GlobalRuntimeState, Position};
 
 use super::fiber::{self, Fiber, Input, Step};
 use super::memory;
@@ -60,6 +60,8 @@ pub(super) struct Call {
     pub(super) modules: RefCell<BTreeMap<PathBuf, SharedModule>>,
     /// The script modules that are being loaded, outermost first.
     pub(super) loading: RefCell<Vec<PathBuf>>,
+    /// Whether one of these offers methods of values, `fn string.shout()`.
+    pub(super) has_methods: Cell<bool>,
     limits: ScriptLimits,
     ending: Cell<Option<Ending>>,
     /// The address below which a look is due: the usual depth, and then the limit.
@@ -81,6 +83,7 @@ impl Call {
             waiting: Cell::new(Waiting::Loading),
             modules: RefCell::default(),
             loading: RefCell::default(),
+            has_methods: Cell::new(false),
             limits,
             ending: Cell::new(None),
             watch: Cell::new(0),
@@ -202,6 +205,8 @@ pub(super) fn terminated() -> Thrown {
 pub(super) struct Current {
     /// What calls evaluate in.
     pub(super) spaces: Spaces,
+    /// What the top level that ended last has left.
+    pub(super) captured: RefCell<Option<GlobalRuntimeState>>,
     call: RefCell<Option<Rc<Call>>>,
     /// Whether the native method that was called last failed.
     failed: Cell<bool>,

@@ -2,6 +2,7 @@
 
 use rhai::{Dynamic, EvalAltResult, GlobalRuntimeState, ParseErrorType, Position};
 
+use super::border::BOUND;
 use super::current::Ending;
 use super::failure::Failure;
 use super::library::{Defined, Library};
@@ -251,7 +252,7 @@ impl Explain<'_> {
         if let Some(message) = self.library.missed(name) {
             return Text::script(message);
         }
-        if name.starts_with("anon$") {
+        if name.starts_with("anon$") || name == BOUND {
             return Text::script(format!(
                 "this function was called with {}, which is not what it takes",
                 arguments(count)

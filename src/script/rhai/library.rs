@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rhai::{AST, Engine, EvalAltResult, FnAccess, FuncRegistration, Position, Scope};
+use rhai::{AST, Engine, EvalAltResult, FnAccess, Position, Scope};
 
 use super::SharedModule;
+use super::border::Imported;
 use super::current::Current;
 use super::failure::Failure;
 use super::native;
@@ -43,7 +44,7 @@ pub(super) struct Library {
     natives: BTreeMap<String, SharedModule>,
     embedded: BTreeMap<String, &'static str>,
     files: RefCell<BTreeMap<String, Rc<File>>>,
-    compiled: RefCell<BTreeMap<PathBuf, Rc<AST>>>,
+    compiled: RefCell<BTreeMap<PathBuf, Rc<Imported>>>,
 }
 
 impl Library {
@@ -189,23 +190,29 @@ impl Library {
         }
         let inside = |error| Box::new(EvalAltResult::ErrorInModule(name.into(), error, position));
         let known = self.compiled.borrow().get(path).cloned();
-        let ast = if let Some(ast) = known {
-            ast
+        let imported = if let Some(imported) = known {
+            imported
         } else {
             let ast = self.compile(engine, path, name, text);
-            let ast = Rc::new(ast.map_err(|error| inside(error.into()))?);
-            self.compiled.borrow_mut().insert(path.to_owned(), Rc::clone(&ast));
-            ast
+            let ast = ast.map_err(|error| inside(error.into()))?;
+            let imported = Rc::new(Imported::new(engine, &ast));
+            self.compiled.borrow_mut().insert(path.to_owned(), Rc::clone(&imported));
+            imported
         };
         call.loading.borrow_mut().push(path.to_owned());
-        let module = rhai::Module::eval_ast_as_new(Scope::new(), &ast, engine);
+        self.current.captured.take();
+        let module = rhai::Module::eval_ast_as_new(Scope::new(), &imported.ast, engine);
+        let global = self.current.captured.take();
         call.loading.borrow_mut().pop();
         let mut module = module.map_err(inside)?;
-        // Rhai then forgets, at an `import`, which functions it has found for the names so far.
-        FuncRegistration::new("imported_by_kingtide")
-            .in_global_namespace()
-            .set_into_module(&mut module, || ());
+        // A file that returns early has left nothing; its functions stay as Rhai makes them.
+        if let Some(global) = global {
+            imported.offer(&mut module, global, &self.current);
+        }
         module.build_index();
+        if module.contains_indexed_global_functions() {
+            call.has_methods.set(true);
+        }
         let module = SharedModule::from(module);
         call.modules.borrow_mut().insert(path.to_owned(), Rc::clone(&module));
         Ok(module)

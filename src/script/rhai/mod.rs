@@ -17,7 +17,6 @@
 //! Memory is what a call's own steps have added ([`memory`]); what the top level left has the same
 //! limit once more. What a call received, such as bodies, is not counted until it is copied.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use rhai::{AST, Dynamic, Engine, GlobalRuntimeState, NativeCallContext, Scope};
@@ -36,6 +35,7 @@ use crate::api::{
 use crate::plan::ScriptLimits;
 use crate::units;
 
+mod border;
 mod checked;
 mod current;
 mod entry;
@@ -54,7 +54,7 @@ mod tests;
 mod value;
 mod words;
 
-/// Stands at the end of every entry script and keeps what the top level left.
+/// Stands at the end of every file and keeps what the top level left.
 const CAPTURE: &str = "kingtide_capture_of_the_top_level";
 
 /// Nesting of expressions, at the top level and in functions. The parser's stack bounds it.
@@ -70,7 +70,6 @@ struct Shared {
     engine: Engine,
     library: Rc<Library>,
     current: Rc<Current>,
-    captured: Rc<RefCell<Option<GlobalRuntimeState>>>,
     limits: ScriptLimits,
     /// The entry's syntax tree.
     ast: AST,
@@ -120,12 +119,11 @@ impl Host {
         let current = Rc::new(Current::default());
         let library = Library::new(program, &current, modules);
         let program = &library.program;
-        let captured = Rc::new(RefCell::new(None));
         let mut engine = new_engine(&limits, &current, methods);
         engine.set_module_resolver(Resolver(Rc::clone(&library)));
-        let capture = Rc::clone(&captured);
+        let capture = Rc::clone(&current);
         engine.register_fn(CAPTURE, move |context: NativeCallContext<'_>| {
-            *capture.borrow_mut() = Some(context.global_runtime_state().clone());
+            *capture.captured.borrow_mut() = Some(context.global_runtime_state().clone());
         });
         let name = program.name();
         let entry = library.compile(&engine, program.path(), &name, program.text());
@@ -137,7 +135,7 @@ impl Host {
         let mut ast = entry.merge(&capture);
         ast.set_source(name.as_str());
         let entries = Entry::all(&ast).into_iter().map(Rc::new).collect();
-        let shared = Shared { engine, library, current, captured, limits, ast, entries, name };
+        let shared = Shared { engine, library, current, limits, ast, entries, name };
         Ok(Self(Rc::new(shared)))
     }
 
@@ -150,9 +148,9 @@ impl Host {
         let call = Call::new(Rc::clone(vu), shared.limits.clone());
         let (inner, running) = (Rc::clone(shared), Rc::clone(&call));
         let body = move || {
-            inner.captured.take();
+            inner.current.captured.take();
             let result = inner.engine.run_ast_with_scope(&mut Scope::new(), &inner.ast);
-            let captured = inner.captured.take();
+            let captured = inner.current.captured.take();
             let explain = inner.explain(&running, captured.as_ref());
             match (result, &captured) {
                 (Err(error), _) => Err(explain.error(&error, true)),
@@ -240,10 +238,10 @@ impl Shared {
         argument: Option<Dynamic>,
         wanted: bool,
     ) -> Answer {
-        let same = || call.modules.borrow().is_empty();
         let spaces = &self.current.spaces;
-        let result = spaces
-            .evaluate(&self.engine, global, same, |context| entry.evaluate(context, argument));
+        let result = spaces.evaluate(&self.engine, global, 1, &call.has_methods, |context| {
+            entry.evaluate(context, argument)
+        });
         match result {
             Ok(_) if call.ending().is_some() => Err(self.explain(call, Some(global)).ended()),
             Ok(answer) if wanted => value::from_dynamic(&answer)

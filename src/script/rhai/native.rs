@@ -12,6 +12,7 @@ use std::rc::Rc;
 use rhai::{Dynamic, EvalAltResult, FnPtr, FuncRegistration, NativeCallContext, RhaiFunc};
 
 use super::SharedModule;
+use super::border::invoke;
 use super::current::{Call, Current, terminated};
 use super::failure::Failure;
 use super::object::finish;
@@ -248,37 +249,6 @@ fn group(
     let answer = answer?;
     left.map_err(raise)?;
     Ok(answer)
-}
-
-/// Calls a function of the script.
-fn invoke<const N: usize>(
-    current: &Current,
-    call: &Call,
-    context: &NativeCallContext<'_>,
-    function: &FnPtr,
-    mut args: [Dynamic; N],
-) -> Result<Dynamic> {
-    if !function.is_anonymous() {
-        return function.call_raw(context, None, args);
-    }
-    let (engine, global) = (context.engine(), context.global_runtime_state());
-    let same = || call.modules.borrow().is_empty();
-    current.spaces.evaluate(engine, global, same, |inner| {
-        let name = function.fn_name();
-        let answer = if function.is_curried() {
-            let mut captured = function.curry().to_vec();
-            let mut args: Vec<&mut Dynamic> = captured.iter_mut().chain(&mut args).collect();
-            inner.call_fn_raw(name, false, false, &mut args)
-        } else {
-            inner.call_fn_raw(name, false, false, &mut args.each_mut())
-        };
-        answer.map_err(|mut error| {
-            if error.position().is_none() {
-                error.set_position(context.call_position());
-            }
-            error
-        })
-    })
 }
 
 #[cfg(test)]

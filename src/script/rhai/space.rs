@@ -4,7 +4,7 @@
 //! function calls. The resolved functions weigh most: with none at hand, each call searches all
 //! modules for each name and each combination of types that it meets.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use rhai::{Caches, Engine, EvalContext, GlobalRuntimeState, Scope};
 
@@ -25,28 +25,29 @@ struct Space {
 }
 
 impl Spaces {
-    /// Evaluates something as if where `global` holds, one level deeper, with no variables.
+    /// Evaluates something where `global` holds, with no variables, at a depth of calls.
     ///
-    /// `same` says whether a name means the same function in all calls of the worker: it does
-    /// unless files were imported, whose functions have names of their own. It is asked again at
-    /// the end.
+    /// What names mean is remembered for the next call in the same file. Imported methods
+    /// (`fn string.shout()`), which the state alone does not tell, forbid that; they may also come
+    /// while it runs.
     pub(super) fn evaluate<R>(
         &self,
         engine: &Engine,
         global: &GlobalRuntimeState,
-        same: impl Fn() -> bool,
+        level: usize,
+        has_methods: &Cell<bool>,
         run: impl FnOnce(&mut EvalContext<'_, '_, '_, '_, '_, '_>) -> R,
     ) -> R {
-        let free = self.0.borrow_mut().pop();
-        let mut space = free.unwrap_or_else(|| Box::new(Space::new(engine)));
+        let mut space = self.take(engine, global);
         adopt(&mut space.global, global);
-        if !same() {
+        space.global.level = level;
+        if has_methods.get() {
             space.caches = Caches::new();
         }
         let Space { global, caches, scope } = &mut *space;
         let result = run(&mut EvalContext::new(engine, global, caches, scope, None));
         space.scope.rewind(0);
-        if !same() {
+        if has_methods.get() {
             space.caches = Caches::new();
         }
         let mut free = self.0.borrow_mut();
@@ -54,6 +55,17 @@ impl Spaces {
             free.push(space);
         }
         result
+    }
+
+    /// Takes a space out, if possible one that the same functions were evaluated in.
+    fn take(&self, engine: &Engine, global: &GlobalRuntimeState) -> Box<Space> {
+        let mut free = self.0.borrow_mut();
+        if let Some(at) = free.iter().rposition(|space| same_functions(&space.global, global)) {
+            return free.swap_remove(at);
+        }
+        let mut space = free.pop().unwrap_or_else(|| Box::new(Space::new(engine)));
+        space.caches = Caches::new();
+        space
     }
 }
 
@@ -67,7 +79,7 @@ impl Space {
     }
 }
 
-/// Makes `global` what `from` is, one level deeper, and allocates only where they differ.
+/// Makes `global` what `from` is, and allocates only where they differ.
 fn adopt(global: &mut GlobalRuntimeState, from: &GlobalRuntimeState) {
     if !same_imports(global, from) {
         global.truncate_imports(0);
@@ -75,16 +87,19 @@ fn adopt(global: &mut GlobalRuntimeState, from: &GlobalRuntimeState) {
             global.push_import(name.clone(), SharedModule::clone(module));
         }
     }
-    let same = |(a, b): (&SharedModule, &SharedModule)| SharedModule::ptr_eq(a, b);
-    if global.lib.len() != from.lib.len() || !global.lib.iter().zip(&from.lib).all(same) {
+    if !same_functions(global, from) {
         global.lib.clone_from(&from.lib);
     }
     global.source.clone_from(&from.source);
     global.constants.clone_from(&from.constants);
     global.num_modules_loaded = from.num_modules_loaded;
-    global.level = from.level + 1;
     global.scope_level = from.scope_level;
     global.always_search_scope = from.always_search_scope;
+}
+
+fn same_functions(a: &GlobalRuntimeState, b: &GlobalRuntimeState) -> bool {
+    let same = |(a, b): (&SharedModule, &SharedModule)| SharedModule::ptr_eq(a, b);
+    a.lib.len() == b.lib.len() && a.lib.iter().zip(&b.lib).all(same)
 }
 
 fn same_imports(a: &GlobalRuntimeState, b: &GlobalRuntimeState) -> bool {

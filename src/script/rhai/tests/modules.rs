@@ -102,17 +102,108 @@ fn a_name_means_the_function_of_the_file_that_calls_it() {
     let script = Script::new(
         "import \"kingtide\" as kt; import \"h\" as h;
          fn name() { \"entry\" }
-         fn iteration() { let n = name(); kt::check(1, #{ a: |v| name() == \"entry\" }); [n, h::of()] }",
+         fn iteration() {
+            let n = [name(), name(), name()];
+            kt::check(1, #{ a: |v| name() == \"entry\" });
+            n + [h::of(), h::of(), h::of(), name(), h::within(|| name())]
+         }",
     )
-    .file("h.rhai", "fn name() { \"helper\" } fn of() { name() }");
+    .file("h.rhai", "fn name() { \"helper\" } fn of() { name() } fn within(f) { f.call() }");
     let mut instance = script.instance().unwrap();
-    let wanted = Value::List(vec![Value::from("entry"), Value::from("helper")]);
+    let [entry, helper] = ["entry", "helper"].map(Value::from);
+    let mut wanted = vec![entry.clone(), entry.clone(), entry.clone()];
+    wanted.extend([helper.clone(), helper.clone(), helper, entry.clone(), entry]);
+    let wanted = Value::List(wanted);
     block_on(async {
         for _ in 0..4 {
             assert_eq!(instance.call("iteration", Argument::None).await.unwrap(), wanted);
         }
     });
     assert!(notes().iter().all(|note| note == "check a true Nil"));
+}
+
+#[test]
+fn a_closure_sees_the_constants_and_imports_of_the_file_it_was_written_in() {
+    let script = Script::new(
+        "import \"kingtide\" as kt; import \"kingtide/probe\" as x; import \"h\" as h; import \"g\" as g;
+         const BASE = 10; const SAME = 1;
+         fn add(n) { n + global::BASE + global::SAME }
+         fn iteration() {
+            let captured = 100;
+            [
+                h::apply(|n| n + global::BASE + captured),
+                h::apply(add),
+                h::all(#{ f: |n| x::echo(n) + global::SAME, more: [|n| h::apply(|m| m + global::BASE)] }),
+                h::made().call(1),
+                h::MADE.call(1),
+                h::twice(|n| n + global::SAME),
+                h::check(|v| v == global::SAME),
+            ]
+         }",
+    )
+    .file(
+        "h.rhai",
+        "import \"kingtide\" as kt; import \"g\" as x; const SAME = 2; const OWN = 5;
+         export const MADE = |n| n + global::OWN;
+         fn apply(f) { f.call(1) }
+         fn all(map) { map.f.call(1) + map.more[0].call(1) }
+         fn made() { |n| n + global::OWN + global::SAME }
+         fn twice(f) { x::each(f) + x::each(|n| n * global::SAME) }
+         fn check(f) { kt::check(1, #{ given: f, own: |v| v + 1 == global::SAME }) }",
+    )
+    .file("g.rhai", "const SAME = 3; fn each(f) { [1, 2].map(f).reduce(|a, b| a + b, 0) }");
+    let wanted = [111, 12, 13, 8, 6, 11].map(Value::Int).to_vec();
+    let wanted = [wanted, vec![Value::Bool(true)]].concat();
+    assert_eq!(script.run().unwrap(), Value::List(wanted));
+    assert_eq!(notes(), ["check given true Nil", "check own true Nil"]);
+}
+
+#[test]
+fn functions_handed_to_a_file_take_what_they_take_at_home() {
+    let script = Script::new(
+        "import \"h\" as h;
+         fn iteration() {
+            [
+                h::do_map(|x, i| x * 10 + i), h::do_map(|| this + 1), h::do_filter(|x| x > 1), h::do_sort(|a, b| b - a),
+                h::name(\"x\".len()), h::do_change(|| this += 1),
+            ]
+         }",
+    );
+    let script = script.file(
+        "h.rhai",
+        "fn do_map(f) { [1, 2].map(f) }
+         fn do_filter(f) { let a = [1, 2, 3]; let b = a.filter(f); a + b }
+         fn do_sort(f) { let a = [1, 3, 2]; a.sort(f); a }
+         fn name(x) { x }
+         fn do_change(f) { let a = [1, 2]; a.for_each(f); a }",
+    );
+    let list = |items: &[i64]| Value::List(items.iter().copied().map(Value::Int).collect());
+    let wanted = vec![
+        list(&[10, 21]),
+        list(&[2, 3]),
+        list(&[1, 2, 3, 2, 3]),
+        list(&[3, 2, 1]),
+        Value::Int(1),
+        list(&[2, 3]),
+    ];
+    assert_eq!(script.run().unwrap(), Value::List(wanted));
+    let script = Script::new("import \"h\" as h; fn iteration() { h::once(|a, b| a) }")
+        .file("h.rhai", "fn once(f) {\n f.call(1)\n}");
+    let error = script.error();
+    assert!(error.message.contains("called with 1 argument, which is not"), "{error}");
+    assert_eq!(error.location.unwrap().file, "h.rhai");
+}
+
+#[test]
+fn a_file_that_returns_early_and_one_with_methods_can_be_used() {
+    let script = Script::new(
+        "import \"early\" as early; import \"methods\" as methods;
+         fn iteration() { [early::two(), \"a\".shout(), methods::loud(\"b\")] }",
+    )
+    .file("early.rhai", "fn two() { 2 } if true { return; }")
+    .file("methods.rhai", "fn string.shout() { this + \"!\" } fn loud(x) { x.shout() }");
+    let wanted = vec![Value::Int(2), Value::from("a!"), Value::from("b!")];
+    assert_eq!(script.run().unwrap(), Value::List(wanted));
 }
 
 #[test]
