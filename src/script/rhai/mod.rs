@@ -5,8 +5,9 @@
 //! top level end with it, as everywhere in Rhai. Each call runs on a [`fiber`], which it gives back
 //! at its end: a VU between iterations holds its constants and the modules it imported from files.
 //!
-//! What `setup` returned is given to each call as a fresh copy, so nothing that a script does to it
-//! is seen by another call. Large tables belong into the module `data`, which holds them once.
+//! What `setup` returned is given to each call as a copy, so nothing that a script does to it is seen
+//! by another call. A function that does nothing but read parts of it ([`entry`]) is given the VU's
+//! own instead. Large tables belong into the module `data`, which holds them once.
 //!
 //! # Limits
 //!
@@ -85,6 +86,7 @@ pub struct Instance {
     call: Rc<Call>,
     /// `None` only while it is dropped.
     global: Option<Rc<GlobalRuntimeState>>,
+    /// What `setup` returned, shared with the calls that only read it.
     data: Dynamic,
 }
 
@@ -280,7 +282,7 @@ impl Instance {
     /// # Errors
     /// None so far.
     pub fn set_data(&mut self, data: &Rc<Value>) -> Result<(), ScriptError> {
-        self.data = value::to_dynamic(Value::clone(data));
+        self.data = value::to_dynamic(Value::clone(data)).into_shared();
         Ok(())
     }
 
@@ -297,7 +299,8 @@ impl Instance {
         let takes = entry.takes_argument();
         let (argument, wanted) = match argument {
             Argument::None => (None, true),
-            Argument::Data => (takes.then(|| self.data.clone()), false),
+            Argument::Data if entry.only_reads() => (Some(self.data.clone()), false),
+            Argument::Data => (takes.then(|| self.data.flatten_clone()), false),
             Argument::Value(value) => (Some(value::to_dynamic(value)), true),
         };
         let mut running = self.prepare(entry, argument, wanted, Waiting::Allowed)?;

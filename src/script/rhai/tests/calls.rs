@@ -77,6 +77,23 @@ fn a_function_takes_the_data_or_nothing_and_cannot_change_it_for_others() {
 }
 
 #[test]
+fn what_a_call_reads_of_the_data_is_its_own() {
+    let script = script(
+        "fn iteration(data) { let list = data.list; list.push(data.n); probe::note(list.len()); }
+         fn change(data) { data.list.push(1); data.n += 1; probe::note(data.list.len()); }",
+    );
+    let mut instance = script.instance().unwrap();
+    let data = map([("n", Value::Int(1)), ("list", Value::List(vec![Value::Int(1)]))]);
+    instance.set_data(&Rc::new(data)).unwrap();
+    block_on(async {
+        for function in ["iteration", "change", "iteration", "change"] {
+            instance.call(function, Argument::Data).await.unwrap();
+        }
+    });
+    assert_eq!(notes(), ["1: 2"; 4]);
+}
+
+#[test]
 fn answers_are_returned_where_they_are_wanted() {
     let script = script("fn summary(result) { #{ twice: result * 2 } }");
     let mut instance = script.instance().unwrap();
