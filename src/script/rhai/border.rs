@@ -11,10 +11,11 @@ use std::rc::Rc;
 
 use rhai::{
     AST, Dynamic, Engine, EvalAltResult, FnAccess, FnPtr, FuncRegistration, GlobalRuntimeState,
-    ImmutableString, NativeCallContext, Position, RhaiFunc, ScriptFuncDef,
+    NativeCallContext, Position, RhaiFunc, ScriptFuncDef,
 };
 
 use super::current::{Call, Current, terminated};
+use super::entry::Entry;
 use super::{CAPTURE, Thrown};
 
 /// The name of functions that are bound to a file.
@@ -32,30 +33,27 @@ type Home = Rc<GlobalRuntimeState>;
 pub(super) struct Imported {
     /// Its top level, which leaves its state at the end; its functions are private.
     pub(super) ast: AST,
-    /// The functions that it offers: names and numbers of parameters.
-    offered: Vec<(ImmutableString, usize)>,
+    /// The functions that it offers.
+    offered: Vec<Rc<Entry>>,
 }
 
 impl Imported {
     /// Makes a file's syntax tree ready.
     pub(super) fn new(engine: &Engine, ast: &AST) -> Self {
-        let mut offered = Vec::new();
+        let mut offered = Entry::all(ast, PARAMS);
+        offered.retain(|entry| !entry.is_private());
         let mut functions = rhai::Module::new();
         for function in ast.iter_fn_def() {
             let mut function = ScriptFuncDef::clone(function);
-            let params = function.params.len();
-            let is_method = function.this_type.is_some();
-            if function.access == FnAccess::Public && !is_method && params <= PARAMS {
+            if function.this_type.is_none() && function.params.len() <= PARAMS {
                 function.access = FnAccess::Private;
-                offered.push((function.name.clone(), params));
             }
             functions.set_script_fn(function);
         }
         let capture = engine.compile(format!("{CAPTURE}();")).expect("a call is valid syntax");
         let mut imported = AST::new(ast.statements().iter().cloned(), functions).merge(&capture);
         imported.set_source(ast.source().unwrap_or_default());
-        offered.retain(|(name, _)| !name.starts_with("anon$"));
-        Self { ast: imported, offered }
+        Self { ast: imported, offered: offered.into_iter().map(Rc::new).collect() }
     }
 
     /// Adds what the file offers to the module that it was evaluated to.
@@ -73,15 +71,16 @@ impl Imported {
             let value = bind(value, current, &mut || Rc::clone(&home));
             module.set_var(name, value);
         }
-        for (name, params) in &self.offered {
+        for function in &self.offered {
             let (current, home) = (Rc::clone(current), Rc::clone(&home));
-            let function = name.clone();
+            let (name, params) = (function.name().to_owned(), function.params());
+            let function = Rc::clone(function);
             let run = move |context: Option<NativeCallContext<'_>>, args: &mut [&mut Dynamic]| {
                 enter(&current, &home, &function, &context.ok_or_else(terminated)?, args)
             };
-            FuncRegistration::new(name.as_str()).set_into_module_raw(
+            FuncRegistration::new(name).set_into_module_raw(
                 module,
-                vec![TypeId::of::<Dynamic>(); *params],
+                vec![TypeId::of::<Dynamic>(); params],
                 RhaiFunc::Pure {
                     func: Rc::new(run),
                     has_context: true,
@@ -97,20 +96,15 @@ impl Imported {
 fn enter(
     current: &Rc<Current>,
     home: &Home,
-    function: &str,
+    function: &Entry,
     context: &NativeCallContext<'_>,
     args: &mut [&mut Dynamic],
 ) -> Result<Dynamic> {
     let call = &*current.call()?;
     let mut caller = None;
     let mut caller = || Rc::clone(caller.get_or_insert_with(|| here(context)));
-    for arg in args.iter_mut() {
-        let value = arg.take();
-        **arg = bind(value, current, &mut caller);
-    }
-    let answer = evaluate(current, call, context, home, |inner| {
-        inner.call_fn_raw(function, false, false, args)
-    })?;
+    let args = args.iter_mut().map(|arg| bind(arg.take(), current, &mut caller));
+    let answer = evaluate(current, call, context, home, |inner| function.evaluate(inner, args))?;
     Ok(bind(answer, current, &mut || Rc::clone(home)))
 }
 

@@ -1,50 +1,51 @@
-//! The functions of a script that the runner calls, ready to be evaluated.
+//! The functions of a file that are called from outside, ready to be evaluated.
 //!
 //! Rhai calls a function from outside by its name, and then forgets where in it a limit was broken.
 //! So the body is taken out of the syntax tree once, and evaluated as a block that sees its
 //! parameter: no look-up, and errors keep their line.
 
 use rhai::{
-    AST, ASTNode, Dynamic, EvalAltResult, EvalContext, Expr, Expression, ImmutableString, Position,
-    Stmt, StmtBlock,
+    AST, ASTNode, Dynamic, EvalAltResult, EvalContext, Expr, Expression, FnAccess, ImmutableString,
+    Position, ScriptFuncDef, Stmt, StmtBlock,
 };
 
 use super::Thrown;
 
-/// A function with at most one parameter.
+/// A function of a file.
 pub(super) struct Entry {
     name: String,
-    parameter: Option<ImmutableString>,
-    /// Whether it only reads parts of its argument.
+    parameters: Vec<ImmutableString>,
+    is_private: bool,
+    /// Whether it only reads parts of its first argument.
     only_reads: bool,
     /// Its statements, as a block.
     body: Expr,
 }
 
 impl Entry {
-    /// Returns the functions of a script that can be called.
-    pub(super) fn all(ast: &AST) -> Vec<Self> {
-        let callable = |params: usize, is_method: bool| params <= 1 && !is_method;
+    /// Returns the functions of a file that are neither closures nor methods and take at most `params`
+    /// arguments.
+    pub(super) fn all(ast: &AST, params: usize) -> Vec<Self> {
         ast.iter_fn_def()
-            .filter(|function| callable(function.params.len(), function.this_type.is_some()))
+            .filter(|function| function.params.len() <= params && function.this_type.is_none())
             .filter(|function| !function.name.starts_with("anon$"))
-            .map(|function| {
-                let (name, params) = (function.name.as_str(), function.params.len());
-                let mut alone = ast.clone_functions_only();
-                alone.retain_functions(|_, _, known, count| known == name && count == params);
-                let (start, end) = (function.body.start_position(), function.body.end_position());
-                let block = StmtBlock::new(statements(&alone, start, end), start, end);
-                Self {
-                    name: name.to_owned(),
-                    only_reads: function
-                        .params
-                        .first()
-                        .is_some_and(|name| only_reads(&alone, name)),
-                    parameter: function.params.first().cloned(),
-                    body: Expr::Stmt(Box::new(block)),
-                }
-            })
+            .map(|function| Self::new(ast, function))
             .collect()
+    }
+
+    fn new(ast: &AST, function: &ScriptFuncDef) -> Self {
+        let (name, params) = (function.name.as_str(), function.params.len());
+        let mut alone = ast.clone_functions_only();
+        alone.retain_functions(|_, _, known, count| known == name && count == params);
+        let (start, end) = (function.body.start_position(), function.body.end_position());
+        let block = StmtBlock::new(statements(&alone, start, end), start, end);
+        Self {
+            name: name.to_owned(),
+            is_private: function.access == FnAccess::Private,
+            only_reads: function.params.first().is_some_and(|name| only_reads(&alone, name)),
+            parameters: function.params.to_vec(),
+            body: Expr::Stmt(Box::new(block)),
+        }
     }
 
     /// Returns its name.
@@ -52,28 +53,36 @@ impl Entry {
         &self.name
     }
 
-    /// Returns whether it takes an argument.
-    pub(super) fn takes_argument(&self) -> bool {
-        self.parameter.is_some()
+    /// Returns how many arguments it takes.
+    pub(super) fn params(&self) -> usize {
+        self.parameters.len()
     }
 
-    /// Returns whether it only reads parts of its argument, as in `data.token`, so that it can be given
+    /// Returns whether only its file may call it.
+    pub(super) fn is_private(&self) -> bool {
+        self.is_private
+    }
+
+    /// Returns whether it only reads parts of its first argument, as in `data.token`, so that it can be given
     /// one that others have too.
     pub(super) fn only_reads(&self) -> bool {
         self.only_reads
     }
 
-    /// Evaluates it with its argument, if it takes one.
+    /// Evaluates it with as many arguments as it takes.
     ///
     /// # Errors
     /// What it raised, as if Rhai had called it: with its name around.
     pub(super) fn evaluate(
         &self,
         context: &mut EvalContext<'_, '_, '_, '_, '_, '_>,
-        argument: Option<Dynamic>,
+        args: impl IntoIterator<Item = Dynamic>,
     ) -> Result<Dynamic, Thrown> {
-        if let Some(parameter) = &self.parameter {
-            context.scope_mut().push_dynamic(parameter.clone(), argument.unwrap_or_default());
+        if context.call_level() > context.engine().max_call_levels() {
+            return Err(EvalAltResult::ErrorStackOverflow(Position::NONE).into());
+        }
+        for (parameter, value) in self.parameters.iter().zip(args) {
+            context.scope_mut().push_dynamic(parameter.clone(), value);
         }
         context.eval_expression_tree(&Expression::from(&self.body)).or_else(|error| match *error {
             EvalAltResult::Return(value, _) => Ok(value),
@@ -139,7 +148,7 @@ mod tests {
             let mut engine = rhai::Engine::new();
             engine.set_max_expr_depths(64, 64);
             let ast = engine.compile(format!("fn f(data) {{ {body} }}")).unwrap();
-            Entry::all(&ast)[0].only_reads()
+            Entry::all(&ast, 1)[0].only_reads()
         };
         for body in [
             "",

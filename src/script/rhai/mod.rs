@@ -136,7 +136,7 @@ impl Host {
         let capture = engine.compile(format!("{CAPTURE}();")).expect("a call is valid syntax");
         let mut ast = entry.merge(&capture);
         ast.set_source(name.as_str());
-        let entries = Entry::all(&ast).into_iter().map(Rc::new).collect();
+        let entries = Entry::all(&ast, 1).into_iter().map(Rc::new).collect();
         let shared = Shared { engine, library, current, limits, ast, entries, name };
         Ok(Self(Rc::new(shared)))
     }
@@ -227,7 +227,8 @@ impl Shared {
 
     /// Returns the function of a name that takes an argument, or none.
     fn entry(&self, name: &str, argument: bool) -> Option<&Rc<Entry>> {
-        let is_it = |entry: &&Rc<Entry>| entry.takes_argument() == argument && entry.name() == name;
+        let params = usize::from(argument);
+        let is_it = |entry: &&Rc<Entry>| entry.params() == params && entry.name() == name;
         self.entries.iter().find(is_it)
     }
 
@@ -296,9 +297,9 @@ impl Instance {
         let shared = &self.shared;
         let entry = shared.entry(function, true).or_else(|| shared.entry(function, false));
         let Some(entry) = entry else { return Err(self.no_function(function)) };
-        let takes = entry.takes_argument();
+        let takes = entry.params() == 1;
         let (argument, wanted) = match argument {
-            Argument::None => (None, true),
+            Argument::None => (takes.then_some(Dynamic::UNIT), true),
             Argument::Data if entry.only_reads() => (Some(self.data.clone()), false),
             Argument::Data => (takes.then(|| self.data.flatten_clone()), false),
             Argument::Value(value) => (Some(value::to_dynamic(value)), true),
