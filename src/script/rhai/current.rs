@@ -251,15 +251,19 @@ impl Current {
         self.missed.take()
     }
 
-    /// Notes that a wait at this depth of a stack was long. Scripts wait at few places, and the same
-    /// ones again: what was long for one VU will be for the next.
-    fn note_long(&self, depth: usize) {
-        if !self.is_long(depth) {
-            let mut places = self.long.get();
-            places.rotate_right(1);
-            places[0] = depth;
-            self.long.set(places);
+    /// Notes whether a wait at this depth of a stack was long. Scripts wait at few places, and the
+    /// same ones again: what was long for one VU will be for the next, until it is not.
+    fn note_wait(&self, depth: usize, long: bool) {
+        let mut places = self.long.get();
+        match (places.iter().position(|known| *known == depth), long) {
+            (None, true) => {
+                places.rotate_right(1);
+                places[0] = depth;
+            }
+            (Some(at), false) => places[at] = 0,
+            _ => return,
         }
+        self.long.set(places);
     }
 
     fn is_long(&self, depth: usize) -> bool {
@@ -324,9 +328,7 @@ impl<R> Running<R> {
         let before = self.call.resumed.replace(now);
         if matches!(input, Input::Answer(_)) {
             self.call.spent.set(Duration::ZERO);
-            if now.duration_since(before) >= LONG {
-                self.current.note_long(self.fiber.depth());
-            }
+            self.current.note_wait(self.fiber.depth(), now.duration_since(before) >= LONG);
         }
         let before = memory::held();
         let allowed = isize::try_from(self.call.limits.memory_bytes).unwrap_or(isize::MAX);
@@ -399,5 +401,27 @@ impl<R> Drop for Running<R> {
                 drop(self.resume(Input::Abort));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_long_as_long_as_its_last_wait_was() {
+        let current = Current::default();
+        current.note_wait(64, false);
+        assert!(!current.is_long(64));
+        current.note_wait(64, true);
+        current.note_wait(128, true);
+        assert!(current.is_long(64) && current.is_long(128));
+        current.note_wait(64, false);
+        assert!(!current.is_long(64) && current.is_long(128));
+        for depth in 1..=LONG_PLACES {
+            current.note_wait(depth, true);
+        }
+        assert!(!current.is_long(128), "the oldest is forgotten");
+        assert!((1..=LONG_PLACES).all(|depth| current.is_long(depth)));
     }
 }
