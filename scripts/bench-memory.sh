@@ -1,10 +1,6 @@
 #!/usr/bin/env bash
 # What a VU costs: 10,000 VUs in one process that request and sleep, in Luau and in Rhai. Resident
-# memory per VU, time until each has sent its first request, CPU time per request.
-#
-# Takes $KINGTIDE, or target/release/kingtide of this checkout; $VUS (10000), $PORT (7392). Adds to
-# benches/results/<date>-bench.md. Takes about a minute.
+# memory per VU, time until each has connected, CPU time per request. The same as
+# scripts/bench.sh memory, with the same environment. Takes about a minute.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-ulimit -n "$(ulimit -H -n)"
-exec python3 scripts/bench.py memory
+exec "$(dirname "$0")/bench.sh" memory
