@@ -15,7 +15,8 @@ pub use self::function::{Answer, Constant, Function, Method, Module, Object, Run
 pub use self::http::{Expected, RecentUrls};
 pub use self::interrupt::{Interrupt, Stop, Stopped};
 pub use self::kingtide::record_check;
-pub use self::value::{Map, Text, Value};
+pub use self::text::Text;
+pub use self::value::{Map, Value};
 
 mod args;
 mod context;
@@ -32,6 +33,7 @@ mod json_path;
 mod kingtide;
 mod metrics;
 mod random;
+mod text;
 mod time;
 mod value;
 

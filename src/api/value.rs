@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use super::Object;
+use super::{Object, Text};
 use crate::units;
 
 /// A value of a script, by copy; native objects by handle.
@@ -168,55 +168,6 @@ impl From<String> for Value {
 impl<T: Into<Value>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Nil, Into::into)
-    }
-}
-
-/// Text as bytes that are meant as UTF-8, though a server may have sent others. Cheap to clone.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text(Bytes);
-
-impl Text {
-    /// Takes bytes as text.
-    pub const fn from_bytes(bytes: Bytes) -> Self {
-        Self(bytes)
-    }
-
-    /// Takes a constant as text, without a copy.
-    pub const fn from_static(text: &'static str) -> Self {
-        Self(Bytes::from_static(text.as_bytes()))
-    }
-
-    /// Returns the bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Returns the bytes without a copy.
-    pub fn into_bytes(self) -> Bytes {
-        self.0
-    }
-
-    /// Returns the text, with what is not UTF-8 replaced.
-    pub fn to_str(&self) -> Cow<'_, str> {
-        units::lossy(&self.0)
-    }
-}
-
-impl fmt::Debug for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.to_str(), f)
-    }
-}
-
-impl From<&str> for Text {
-    fn from(text: &str) -> Self {
-        Self(Bytes::copy_from_slice(text.as_bytes()))
-    }
-}
-
-impl From<String> for Text {
-    fn from(text: String) -> Self {
-        Self(text.into())
     }
 }
 

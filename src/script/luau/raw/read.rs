@@ -58,8 +58,10 @@ impl Copy<'_> {
             Kind::Boolean => Value::Bool(stack.truth(index)),
             Kind::Number => number(stack.number(index)),
             Kind::Integer => number(stack.integer(index) as f64),
-            Kind::String => Value::Text(Text::from_bytes(self.bytes(stack.bytes(index))?)),
-            Kind::Buffer => Value::Bytes(self.bytes(stack.buffer(index))?),
+            Kind::String => Value::Text(Text::copy(self.counted(stack.bytes(index))?)),
+            Kind::Buffer => {
+                Value::Bytes(Bytes::copy_from_slice(self.counted(stack.buffer(index))?))
+            }
             Kind::Vector => {
                 let parts = stack.vector(index).unwrap_or_default();
                 Value::List(parts.iter().map(|part| number(f64::from(*part))).collect())
@@ -78,18 +80,17 @@ impl Copy<'_> {
         })
     }
 
-    fn bytes(&mut self, bytes: Option<&[u8]>) -> Result<Bytes, ApiError> {
+    /// Takes bytes from the budget.
+    fn counted<'b>(&mut self, bytes: Option<&'b [u8]>) -> Result<&'b [u8], ApiError> {
         let bytes = bytes.unwrap_or_default();
-        match self.bytes.checked_sub(bytes.len()) {
-            Some(rest) => self.bytes = rest,
-            None => {
-                return Err(ApiError::new(
-                    ErrorKind::Size,
-                    "the value is larger than the script's memory may be",
-                ));
-            }
-        }
-        Ok(Bytes::copy_from_slice(bytes))
+        let Some(rest) = self.bytes.checked_sub(bytes.len()) else {
+            return Err(ApiError::new(
+                ErrorKind::Size,
+                "the value is larger than the script's memory may be",
+            ));
+        };
+        self.bytes = rest;
+        Ok(bytes)
     }
 
     fn table(&mut self, index: c_int) -> Result<Value, ApiError> {
