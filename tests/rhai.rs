@@ -23,6 +23,7 @@ fn worker(base: String, logs: &Rc<RefCell<Vec<String>>>) -> Rc<WorkerContext> {
         http: Rc::new(plan.http.clone()),
         shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
         network: Network::new(&plan.http).unwrap(),
+        slices: kingtide::api::Slices::default(),
         urls: RefCell::default(),
         plan,
         registry: RefCell::new(registry),

@@ -179,7 +179,7 @@ fn duration(value: &Value) -> Option<Result<Duration, ApiError>> {
 }
 
 fn tags(place: &str, map: Map) -> Result<Vec<(String, String)>, ApiError> {
-    map.into_iter().map(|(name, value)| Ok((name.clone(), tag(place, &name, &value)?))).collect()
+    map.iter().map(|(name, value)| Ok((name.to_owned(), tag(place, name, value)?))).collect()
 }
 
 /// Returns a tag's value as text.

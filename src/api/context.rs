@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Expected, Interrupt, RecentUrls};
+use super::{Expected, Interrupt, RecentUrls, Slices};
 use crate::clock::{self, Instant};
 use crate::metrics::{Registry, Shard, TagSetId};
 use crate::plan::{Curve, HttpPlan, Plan};
@@ -28,6 +28,8 @@ pub struct WorkerContext {
     pub shard: RefCell<Shard>,
     /// DNS cache and TLS.
     pub network: Rc<Network>,
+    /// Turns of VUs that compute for long.
+    pub slices: Slices,
     /// URLs that need no parsing again.
     pub urls: RefCell<RecentUrls>,
     /// Takes events on their way to the controller.

@@ -22,6 +22,7 @@ pub(super) fn vu(seed: u64) -> Rc<VuContext> {
         registry: RefCell::new(registry),
         declaring: Cell::new(false),
         network: Network::new(&plan.http).unwrap(),
+        slices: super::Slices::default(),
         urls: RefCell::default(),
         events: Box::new(|_| {}),
         status: Arc::default(),

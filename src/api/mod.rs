@@ -15,8 +15,9 @@ pub use self::function::{Answer, Constant, Function, Method, Module, Object, Run
 pub use self::http::{Expected, RecentUrls};
 pub use self::interrupt::{Interrupt, Stop, Stopped};
 pub use self::kingtide::record_check;
+pub use self::slices::{Slice, Slices};
 pub use self::text::Text;
-pub use self::value::{Map, Value};
+pub use self::value::{Map, Name, Value};
 
 mod args;
 mod context;
@@ -33,6 +34,7 @@ mod json_path;
 mod kingtide;
 mod metrics;
 mod random;
+mod slices;
 mod text;
 mod time;
 mod value;

@@ -165,6 +165,12 @@ impl From<String> for Value {
     }
 }
 
+impl From<Name> for Value {
+    fn from(name: Name) -> Self {
+        Self::Text(name.as_str().into())
+    }
+}
+
 impl<T: Into<Value>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Nil, Into::into)
@@ -173,7 +179,10 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 
 /// Named members in order.
 #[derive(Clone, Default, PartialEq)]
-pub struct Map(Vec<(String, Value)>);
+pub struct Map(Vec<(Name, Value)>);
+
+/// A member's name. Up to 24 bytes lie in place, so that most names allocate nothing.
+pub type Name = compact_str::CompactString;
 
 impl Map {
     /// Returns an empty map.
@@ -193,7 +202,7 @@ impl Map {
     }
 
     /// Adds a member at the end. A name that is there already keeps its first value in look-ups.
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+    pub fn push(&mut self, name: impl Into<Name>, value: impl Into<Value>) {
         self.0.push((name.into(), value.into()));
     }
 
@@ -220,15 +229,15 @@ impl fmt::Debug for Map {
 }
 
 impl IntoIterator for Map {
-    type Item = (String, Value);
-    type IntoIter = std::vec::IntoIter<(String, Value)>;
+    type Item = (Name, Value);
+    type IntoIter = std::vec::IntoIter<(Name, Value)>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
     }
 }
 
-impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for Map {
+impl<K: Into<Name>, V: Into<Value>> FromIterator<(K, V)> for Map {
     fn from_iter<T: IntoIterator<Item = (K, V)>>(members: T) -> Self {
         Self(members.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
@@ -315,7 +324,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some((name, value)) = members.next_entry::<String, Value>()? {
+        while let Some((name, value)) = members.next_entry::<Name, Value>()? {
             map.0.push((name, value));
         }
         Ok(Value::Map(map))

@@ -24,14 +24,14 @@ pub struct ScriptLimits {
 }
 
 impl Default for ScriptLimits {
-    /// 64 MiB per VU, and strings may be all of it; a second of script code, in slices of 5 ms so
+    /// 64 MiB per VU, and strings may be all of it; a second of script code, in slices of 2 ms so
     /// that the other VUs of the worker keep their schedule; 200 nested calls, which a VU's stack
     /// holds in both languages; a million elements, which are 16 MB of numbers in Luau.
     fn default() -> Self {
         Self {
             memory_bytes: 64 << 20,
             time: Duration::from_secs(1),
-            slice: Duration::from_millis(5),
+            slice: Duration::from_millis(2),
             call_depth: 200,
             string_bytes: 64 << 20,
             table_entries: 1_000_000,

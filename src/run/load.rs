@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::api::{Event, Value, VuContext, WorkerContext};
+use crate::api::{Event, Slices, Value, VuContext, WorkerContext};
 use crate::metrics::{Registry, Shard};
 use crate::plan::{Facts, Options, Plan, resolve};
 use crate::protocol::Network;
@@ -66,6 +66,7 @@ pub(super) fn context(
     Ok(WorkerContext {
         http: Rc::new(plan.http.clone()),
         network: Network::new(&plan.http)?,
+        slices: Slices::default(),
         urls: RefCell::default(),
         registry: RefCell::new((**registry).clone()),
         declaring: Cell::new(false),

@@ -35,6 +35,7 @@ impl TestWorker {
         let sink = Rc::clone(&events);
         let context = Rc::new(WorkerContext {
             network: Network::new(&plan.http).unwrap(),
+            slices: crate::api::Slices::default(),
             urls: RefCell::default(),
             http: Rc::new(plan.http.clone()),
             shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::errors::Errors;
 use super::{Assignment, Failure, Message, Outbox};
-use crate::api::{Event, Value, WorkerContext};
+use crate::api::{Event, Slices, Value, WorkerContext};
 use crate::metrics::Shard;
 use crate::protocol::Network;
 use crate::script::Host;
@@ -63,6 +63,7 @@ pub(super) fn make(
         declaring: Cell::new(false),
         shard: RefCell::new(Shard::new(Arc::clone(&assignment.registry), plan.series_max)),
         network,
+        slices: Slices::default(),
         urls: RefCell::default(),
         events: Box::new(move |event| {
             if flow.admits(&event) {

@@ -8,11 +8,11 @@ use tokio::sync::Semaphore;
 
 use super::url::Place;
 use super::{Call, send};
-use crate::api::{ApiError, Args, Map, Value, VuContext, Wait};
+use crate::api::{ApiError, Args, Map, Name, Value, VuContext, Wait};
 
 /// `http.batch({ "url", { "GET", "url", body, params }, { method = ..., url = ... } })`
 pub(super) fn batch(vu: &Rc<VuContext>, mut args: Args) -> Result<Wait, ApiError> {
-    let (names, requests): (Option<Vec<String>>, Vec<Value>) = match args.take(0) {
+    let (names, requests): (Option<Vec<Name>>, Vec<Value>) = match args.take(0) {
         Value::List(list) => (None, list),
         Value::Map(map) => {
             let (names, requests) = map.into_iter().unzip();

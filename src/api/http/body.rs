@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use rand::RngExt as _;
 
-use crate::api::{ApiError, Args, Map, Object, Value, VuContext};
+use crate::api::{ApiError, Args, Map, Name, Object, Value, VuContext};
 
 /// A request's body, encoded.
 #[derive(Default)]
@@ -37,7 +37,7 @@ fn wrong(call: &str, got: &str) -> ApiError {
 }
 
 fn encoded(vu: &Rc<VuContext>, call: &str, map: Map) -> Result<Body, ApiError> {
-    let mut members: Vec<(String, Value)> = map.into_iter().collect();
+    let mut members: Vec<(Name, Value)> = map.into_iter().collect();
     let (Some((encoding, value)), true) = (members.pop(), members.is_empty()) else {
         return Err(wrong(call, "a table with several keys, or none"));
     };

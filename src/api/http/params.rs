@@ -154,7 +154,7 @@ fn read_cookies(fields: &Fields, cookies: Map) -> Result<Vec<(String, String, bo
             other => (other, false),
         };
         let value = crate::api::args::tag(&fields.place, &name, &value)?;
-        read.push((name, value, replace));
+        read.push((name.into(), value, replace));
     }
     Ok(read)
 }

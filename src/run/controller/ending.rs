@@ -133,5 +133,5 @@ fn outputs(value: Value, observer: &mut dyn Observer) -> Option<Vec<(String, Vec
         Value::Bytes(bytes) => bytes.to_vec(),
         other => other.to_json().to_string().into_bytes(),
     };
-    Some(map.into_iter().map(|(name, value)| (name, text(value))).collect())
+    Some(map.into_iter().map(|(name, value)| (name.into(), text(value))).collect())
 }

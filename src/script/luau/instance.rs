@@ -14,7 +14,7 @@ use super::raw::{self, Kept, Turn};
 use super::slot::Slot;
 use super::state::{Entered, MEMORY, State};
 use super::{Instance, failure, memory};
-use crate::api::{ApiError, ErrorKind, Phase, Value, Wait};
+use crate::api::{ApiError, ErrorKind, Phase, Slice, Value, Wait};
 use crate::script::{Argument, ScriptError, ScriptErrorKind};
 use crate::{clock, units};
 
@@ -133,6 +133,7 @@ impl Instance {
         }
         let mut turn =
             within(state, body, || raw::begin(&state.lua, &body.thread, entry, argument))?;
+        let mut slice: Option<Slice<'_>> = None;
         loop {
             if let Some(stop) = vu.interrupt.why() {
                 return Err(failure::stopped(stop));
@@ -149,13 +150,14 @@ impl Instance {
                         tokio::task::yield_now().await;
                     }
                 }
-                Turn::Yielded | Turn::Strayed => tokio::task::yield_now().await,
+                Turn::Yielded | Turn::Strayed => slice = Some(vu.worker.slices.turn().await),
                 _ => return ended(state, body, turn),
             }
             if let Some(stop) = vu.interrupt.why() {
                 return Err(failure::stopped(stop));
             }
             turn = go_on(state, body, turn)?;
+            drop(slice.take());
         }
     }
 

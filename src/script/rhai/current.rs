@@ -354,9 +354,12 @@ impl<R> Running<R> {
     ///
     /// It borrows the call, and holds no step while it waits: every VU has one of these futures.
     pub(super) async fn drive(&mut self) -> R {
-        let mut input = Input::Go;
+        let vu = Rc::clone(&self.call.vu);
+        let (mut input, mut slice) = (Input::Go, None);
         loop {
-            let operation = match self.resume(input) {
+            let step = self.resume(input);
+            drop(slice.take());
+            let operation = match step {
                 Step::Done(result) => return self.result(result),
                 Step::Pause => None,
                 Step::Wait(operation) => {
@@ -368,7 +371,7 @@ impl<R> Running<R> {
             };
             input = match operation {
                 None => {
-                    tokio::task::yield_now().await;
+                    slice = Some(vu.worker.slices.turn().await);
                     Input::Go
                 }
                 // The operation first: requests end by themselves when the VU is interrupted, and

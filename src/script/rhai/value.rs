@@ -87,7 +87,7 @@ pub(super) fn to_dynamic(value: Value) -> Dynamic {
         Value::Map(members) => {
             let mut map = rhai::Map::new();
             for (name, member) in members {
-                map.entry(name.into()).or_insert_with(|| to_dynamic(member));
+                map.entry(name.as_str().into()).or_insert_with(|| to_dynamic(member));
             }
             Dynamic::from_map(map)
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::object::Handle;
 use super::stack::{Kind, Stack};
-use crate::api::{ApiError, ErrorKind, Map, Text, Value};
+use crate::api::{ApiError, ErrorKind, Map, Name, Text, Value};
 use crate::script::luau::kit::Kit;
 use crate::units;
 
@@ -46,7 +46,7 @@ enum Key {
     /// A whole number from 1 on.
     Position(usize),
     Number(f64),
-    Name(String),
+    Name(Name),
     Other(&'static str),
 }
 
@@ -180,10 +180,10 @@ impl Key {
     }
 
     /// Returns it as a member's name.
-    fn name(self) -> Result<String, ApiError> {
+    fn name(self) -> Result<Name, ApiError> {
         match self {
-            Self::Position(at) => Ok(at.to_string()),
-            Self::Number(value) => Ok(value.to_string()),
+            Self::Position(at) => Ok(at.to_string().into()),
+            Self::Number(value) => Ok(value.to_string().into()),
             Self::Name(name) => Ok(name),
             Self::Other(kind) => Err(ApiError::usage(format!(
                 "a table's names must be strings or numbers, got a {kind}"
@@ -196,7 +196,7 @@ fn key(stack: Stack, index: c_int) -> Key {
     match stack.kind(index) {
         Kind::String => {
             let bytes = stack.bytes(index).unwrap_or_default();
-            Key::Name(units::lossy(bytes).into_owned())
+            Key::Name(units::lossy(bytes).into())
         }
         Kind::Number => {
             let value = stack.number(index);
@@ -220,7 +220,7 @@ fn inside(key: &Key, error: ApiError) -> ApiError {
     let name = match key {
         Key::Position(at) => at.to_string(),
         Key::Number(value) => value.to_string(),
-        Key::Name(name) => name.clone(),
+        Key::Name(name) => name.to_string(),
         Key::Other(_) => return error,
     };
     if error.message.contains("(in `") {
