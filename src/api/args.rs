@@ -179,7 +179,8 @@ fn duration(value: &Value) -> Option<Result<Duration, ApiError>> {
 }
 
 fn tags(place: &str, map: Map) -> Result<Vec<(String, String)>, ApiError> {
-    map.iter().map(|(name, value)| Ok((name.to_owned(), tag(place, name, value)?))).collect()
+    let tags = map.into_iter();
+    tags.map(|(name, value)| tag(place, &name, &value).map(|tag| (name.into(), tag))).collect()
 }
 
 /// Returns a tag's value as text.
