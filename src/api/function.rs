@@ -1,5 +1,6 @@
 //! Tables of what can be called: modules, functions, objects and their methods.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -118,9 +119,25 @@ pub trait Object: std::any::Any {
         None
     }
 
+    /// Returns how many items it has, if it is a list: iterating over it then yields these.
+    fn length(&self) -> Option<usize> {
+        None
+    }
+
+    /// Returns an item of a list by its place from 0.
+    fn item(&self, _place: usize) -> Value {
+        Value::Nil
+    }
+
     /// Returns the bytes that it holds outside the script's own memory, to be counted to its VU.
     fn held_bytes(&self) -> usize {
         0
+    }
+
+    /// Returns what it holds together with other objects, if it does. A call of a method may be the
+    /// first to make it hold something; it then keeps that.
+    fn shared(&self) -> Option<&Rc<Shared>> {
+        None
     }
 
     /// Returns it as text, for logs.
@@ -130,4 +147,33 @@ pub trait Object: std::any::Any {
 
     /// Returns itself for downcasts.
     fn as_any(&self) -> &dyn std::any::Any;
+}
+
+/// Bytes that several objects hold together: they are counted to the VU once, from the first handle in
+/// its script to the last.
+#[derive(Debug)]
+pub struct Shared {
+    bytes: usize,
+    handles: Cell<usize>,
+}
+
+impl Shared {
+    /// Returns so many bytes that nobody holds yet.
+    pub const fn new(bytes: usize) -> Self {
+        Self { bytes, handles: Cell::new(0) }
+    }
+
+    /// Counts one more handle; returns the bytes that it adds.
+    pub fn enter(&self) -> usize {
+        let handles = self.handles.get();
+        self.handles.set(handles + 1);
+        if handles == 0 { self.bytes } else { 0 }
+    }
+
+    /// Counts one handle less; returns the bytes that go with it.
+    pub fn leave(&self) -> usize {
+        let handles = self.handles.get() - 1;
+        self.handles.set(handles);
+        if handles == 0 { self.bytes } else { 0 }
+    }
 }
