@@ -177,7 +177,7 @@ pub(in crate::api) fn entries(
         let (control, after) = (*control, &controls[index + 1..]);
         if !is_control(document, control)
             || is_button(document, control) && clicked != Some(control)
-            || is_disabled(document, control)
+            || clicked != Some(control) && is_disabled(document, control)
             || is_inert(document, control)
         {
             continue;
@@ -348,7 +348,7 @@ pub(super) fn held(document: &Document, node: NodeId) -> Held {
 }
 
 /// Returns a text with the line breaks that forms send: CR LF.
-fn lines(text: &str) -> String {
+pub(in crate::api) fn lines(text: &str) -> String {
     if !text.contains(['\r', '\n']) {
         return text.to_owned();
     }
@@ -364,4 +364,87 @@ pub(in crate::api) fn base(document: &Document) -> Option<&str> {
 /// Returns whether a node is a form.
 pub(in crate::api) fn is_form(document: &Document, node: NodeId) -> bool {
     document.is_html(node, &local_name!("form"))
+}
+
+/// How a form is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) enum Sending {
+    /// In the URL's query.
+    Query,
+    /// In a body of this encoding.
+    Body(Encoding),
+    /// Not at all: it closes a dialog.
+    Dialog,
+}
+
+/// How a body is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) enum Encoding {
+    UrlEncoded,
+    Multipart,
+    Plain,
+}
+
+/// Returns how a form is sent when a button is clicked, whose own attributes come first.
+pub(in crate::api) fn sending(
+    document: &Document,
+    form: NodeId,
+    clicked: Option<NodeId>,
+) -> Sending {
+    let method = either(document, form, clicked, &local_name!("formmethod"), &local_name!("method"));
+    let method = method.unwrap_or_default();
+    if method.eq_ignore_ascii_case("dialog") {
+        return Sending::Dialog;
+    }
+    if !method.eq_ignore_ascii_case("post") {
+        return Sending::Query;
+    }
+    let encoding =
+        either(document, form, clicked, &local_name!("formenctype"), &local_name!("enctype"));
+    let encoding = encoding.unwrap_or_default();
+    Sending::Body(if encoding.eq_ignore_ascii_case("multipart/form-data") {
+        Encoding::Multipart
+    } else if encoding.eq_ignore_ascii_case("text/plain") {
+        Encoding::Plain
+    } else {
+        Encoding::UrlEncoded
+    })
+}
+
+/// Returns where a form is sent to when a button is clicked; empty for where it came from.
+pub(in crate::api) fn action(document: &Document, form: NodeId, clicked: Option<NodeId>) -> &str {
+    let action = either(document, form, clicked, &local_name!("formaction"), &local_name!("action"));
+    action.unwrap_or_default().trim()
+}
+
+fn either<'d>(
+    document: &'d Document,
+    form: NodeId,
+    clicked: Option<NodeId>,
+    of_button: &LocalName,
+    of_form: &LocalName,
+) -> Option<&'d str> {
+    let own = clicked.and_then(|button| document.attribute(button, of_button));
+    own.or_else(|| document.attribute(form, of_form))
+}
+
+/// Returns the button that is clicked where the author names none: the first that submits.
+pub(in crate::api) fn default_button(document: &Document, controls: &[NodeId]) -> Option<NodeId> {
+    let mut all = controls.iter().copied();
+    all.find(|node| is_submit(document, *node) && !is_disabled(document, *node))
+}
+
+/// Returns what the boxes of a name send if they are checked.
+pub(in crate::api) fn boxes(document: &Document, controls: &[NodeId], name: &str) -> Vec<String> {
+    let boxes = controls.iter().copied().filter(|control| {
+        input_type(document, *control) == Some("checkbox")
+            && document.attribute(*control, &local_name!("name")) == Some(name)
+            && !is_disabled(document, *control)
+    });
+    boxes.map(|control| value(document, control)).collect()
+}
+
+/// Returns where a link leads, as it is written.
+pub(in crate::api) fn link(document: &Document, node: NodeId) -> Option<&str> {
+    document.attribute(node, &local_name!("href")).map(str::trim)
 }

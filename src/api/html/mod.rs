@@ -5,7 +5,6 @@ use std::rc::Rc;
 pub(super) use self::document::{Document, NodeId};
 use self::selection::Selection;
 pub(super) use self::selection::METHODS as SELECTION_METHODS;
-pub(super) use self::selector::Selector;
 use super::{ApiError, Args, Function, Module, Run, Value, VuContext};
 
 mod document;

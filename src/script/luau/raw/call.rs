@@ -16,7 +16,7 @@ use super::object::Handle;
 use super::push::push;
 use super::read::read;
 use super::stack::Stack;
-use crate::api::{Answer, ApiError, Args, Method, Object, Value, VuContext, Wait};
+use crate::api::{Answer, ApiError, Args, Method, Value, VuContext, Wait};
 use crate::script::ScriptErrorKind;
 use crate::script::luau::kit::Kit;
 use crate::script::luau::memory;

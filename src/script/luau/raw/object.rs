@@ -39,7 +39,7 @@ impl Handle {
             vu_held,
             state_held: Rc::clone(&kit.held),
         };
-        handle.hold(bytes);
+        handle.counts().for_each(|count| count.set(count.get() + bytes));
         handle.share();
         handle
     }
@@ -49,16 +49,14 @@ impl Handle {
         if self.shared.get().is_none()
             && let Some(shared) = self.object.shared()
         {
-            self.hold(shared.enter());
+            shared.enter(self.counts());
             let _first = self.shared.set(Rc::clone(shared));
         }
     }
 
-    fn hold(&self, bytes: usize) {
-        self.state_held.set(self.state_held.get() + bytes);
-        if let Some(held) = &self.vu_held {
-            held.set(held.get() + bytes);
-        }
+    /// Returns what counts the bytes.
+    fn counts(&self) -> impl Iterator<Item = &Rc<Cell<usize>>> {
+        std::iter::once(&self.state_held).chain(&self.vu_held)
     }
 
     /// Returns the object at a place of the stack, which keeps it there meanwhile.
@@ -75,11 +73,10 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let bytes = self.bytes + self.shared.get().map_or(0, |shared| shared.leave());
-        self.state_held.set(self.state_held.get() - bytes);
-        if let Some(held) = &self.vu_held {
-            held.set(held.get() - bytes);
+        if let Some(shared) = self.shared.get() {
+            shared.leave();
         }
+        self.counts().for_each(|count| count.set(count.get() - self.bytes));
     }
 }
 
