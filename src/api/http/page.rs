@@ -203,6 +203,7 @@ fn fill(pairs: &mut Pairs, document: &Document, controls: &[NodeId], name: Strin
             boxes.into_iter().filter(|_| checked).map(Value::from).collect()
         }
         Value::List(list) => list,
+        Value::Map(map) if map.is_empty() => Vec::new(),
         Value::Text(text) => vec![form::lines(&text.to_str()).into()],
         other => vec![other],
     };
@@ -249,13 +250,15 @@ fn body(
 /// Returns a field's value as text; a file is its name where files cannot be sent.
 fn plain(place: &str, name: &str, value: &Value) -> Result<String, ApiError> {
     match value {
-        Value::Object(object) => match object.as_any().downcast_ref::<File>() {
-            Some(file) => Ok(file.name().to_owned()),
-            None => Err(ApiError::usage(format!(
-                "{place}: fields: `{name}` must be a string, a number, a boolean or a file, got {}",
-                object.type_name()
-            ))),
-        },
-        other => crate::api::args::tag(&format!("{place}: fields"), name, other),
+        Value::Text(_) | Value::Int(_) | Value::Number(_) | Value::Bool(_) => {
+            crate::api::args::tag(place, name, value)
+        }
+        Value::Object(object) if let Some(file) = object.as_any().downcast_ref::<File>() => {
+            Ok(file.name().to_owned())
+        }
+        other => Err(ApiError::usage(format!(
+            "{place}: fields: `{name}` must be a string, a number, a boolean, a list or a file, got {}",
+            other.type_name()
+        ))),
     }
 }

@@ -13,8 +13,8 @@ use super::super::document::{Document, Kind, NodeId, ROOT, Space};
 use super::super::form;
 use super::{Combinator, Complex, Nth, Operator, Selector, Simple, State, Test};
 
-/// Most steps of one look-up: less than a second of work.
-const STEPS_MAX: u64 = 50_000_000;
+/// Most steps of one look-up: about a tenth of a second.
+const STEPS_MAX: u64 = 20_000_000;
 
 /// Matches selectors against the nodes of a document.
 pub(in crate::api::html) struct Matcher<'d> {
@@ -134,7 +134,7 @@ impl<'d> Matcher<'d> {
         self.step(1) && compound.iter().all(|simple| self.simple(simple, node, scope))
     }
 
-    fn simple(&self, simple: &Simple, node: NodeId, scope: NodeId) -> bool {
+    pub(super) fn simple(&self, simple: &Simple, node: NodeId, scope: NodeId) -> bool {
         let document = self.document;
         let Some(element) = document.element(node) else { return false };
         let html = element.space == Space::Html;
@@ -156,7 +156,7 @@ impl<'d> Matcher<'d> {
             }
             Simple::Not(selector) => !self.matches(selector, node, scope),
             Simple::Is(selector) => self.matches(selector, node, scope),
-            Simple::Has(selector) => selector.0.iter().any(|one| self.has(one, node)),
+            Simple::Has(selector) => selector.0.iter().any(|one| self.has(one, node, scope)),
             Simple::Nth(nth) => self.nth(nth, node, scope),
             Simple::Contains { text, own } => self.contains(node, text, *own),
             Simple::State(state) => self.state(*state, node, scope),
@@ -181,7 +181,7 @@ impl<'d> Matcher<'d> {
     }
 
     /// Returns whether a relative selector leads somewhere from a node.
-    fn has(&self, complex: &Complex, anchor: NodeId) -> bool {
+    fn has(&self, complex: &Complex, anchor: NodeId, scope: NodeId) -> bool {
         let document = self.document;
         let first = complex.steps.last().map_or(Combinator::Descendant, |(_, first)| *first);
         let candidates = match first {
@@ -197,22 +197,29 @@ impl<'d> Matcher<'d> {
         };
         let anchored = |node: NodeId| {
             document.element(node).is_some()
-                && self.compound(&complex.steps[0].0, node, anchor)
-                && self.reaches(complex, 0, node, anchor)
+                && self.compound(&complex.steps[0].0, node, scope)
+                && self.reaches(complex, 0, node, anchor, scope)
         };
         let mut candidates = candidates;
         candidates.any(|node| self.step(1) && anchored(node))
     }
 
     /// Returns whether the rest of a relative selector can be followed back to its anchor.
-    fn reaches(&self, complex: &Complex, at: usize, node: NodeId, anchor: NodeId) -> bool {
+    fn reaches(
+        &self,
+        complex: &Complex,
+        at: usize,
+        node: NodeId,
+        anchor: NodeId,
+        scope: NodeId,
+    ) -> bool {
         let combinator = complex.steps[at].1;
         let last = complex.steps.get(at + 1);
         let fits = |other: NodeId| match last {
             None => other == anchor,
             Some((compound, _)) => {
-                self.compound(compound, other, anchor)
-                    && self.reaches(complex, at + 1, other, anchor)
+                self.compound(compound, other, scope)
+                    && self.reaches(complex, at + 1, other, anchor, scope)
             }
         };
         match combinator {
