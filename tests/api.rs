@@ -220,6 +220,7 @@ macro_rules! modules {
 modules! {
     crypto_is_the_same_in_both_languages "crypto",
     encoding_is_the_same_in_both_languages "encoding",
+    html_is_the_same_in_both_languages "html",
     http_is_the_same_in_both_languages "http",
     json_is_the_same_in_both_languages "json",
     kingtide_is_the_same_in_both_languages "kingtide",

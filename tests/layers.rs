@@ -51,6 +51,7 @@ const KEPT_IN: &[(&str, &str)] = &[
     ("axum", "src/demo/"),
     ("rusqlite", "src/demo/"),
     ("hdrhistogram", "src/metrics/"),
+    ("html5ever", "src/api/html/"),
 ];
 
 /// The files that may hold `unsafe` code; each says why at its head.

@@ -1,5 +1,6 @@
 //! Tables of what can be called: modules, functions, objects and their methods.
 
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -118,9 +119,25 @@ pub trait Object: std::any::Any {
         None
     }
 
+    /// Returns how many items it has, if it is a list: iterating over it then yields these.
+    fn length(&self) -> Option<usize> {
+        None
+    }
+
+    /// Returns an item of a list by its place from 0.
+    fn item(&self, _place: usize) -> Value {
+        Value::Nil
+    }
+
     /// Returns the bytes that it holds outside the script's own memory, to be counted to its VU.
     fn held_bytes(&self) -> usize {
         0
+    }
+
+    /// Returns what it holds together with other objects, if it does. A call of a method may be the
+    /// first to make it hold something; it then keeps that.
+    fn shared(&self) -> Option<&Rc<Shared>> {
+        None
     }
 
     /// Returns it as text, for logs.
@@ -130,4 +147,59 @@ pub trait Object: std::any::Any {
 
     /// Returns itself for downcasts.
     fn as_any(&self) -> &dyn std::any::Any;
+}
+
+/// Bytes that several objects hold together: they are counted once, from the first handle in a script
+/// to the last, where the first was counted.
+#[derive(Debug)]
+pub struct Shared {
+    bytes: usize,
+    handles: Cell<usize>,
+    counts: RefCell<Vec<Rc<Cell<usize>>>>,
+}
+
+impl Shared {
+    /// Returns so many bytes that nobody holds yet.
+    pub const fn new(bytes: usize) -> Self {
+        Self { bytes, handles: Cell::new(0), counts: RefCell::new(Vec::new()) }
+    }
+
+    /// Adds a handle, and the bytes to these counts if it is the first.
+    pub fn enter<'c>(&self, counts: impl IntoIterator<Item = &'c Rc<Cell<usize>>>) {
+        let handles = self.handles.replace(self.handles.get() + 1);
+        if handles == 0 {
+            let counts: Vec<_> = counts.into_iter().map(Rc::clone).collect();
+            counts.iter().for_each(|count| count.set(count.get() + self.bytes));
+            self.counts.replace(counts);
+        }
+    }
+
+    /// Takes a handle away, and the bytes from where they were counted if it is the last.
+    pub fn leave(&self) {
+        self.handles.set(self.handles.get() - 1);
+        if self.handles.get() == 0 {
+            let counts = self.counts.take();
+            counts.iter().for_each(|count| count.set(count.get() - self.bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_bytes_are_counted_once_and_taken_from_where_they_were_counted() {
+        let shared = Shared::new(100);
+        let (one, other) = (Rc::new(Cell::new(1)), Rc::new(Cell::new(2)));
+        shared.enter([&one]);
+        shared.enter([&other]);
+        assert_eq!((one.get(), other.get()), (101, 2));
+        shared.leave();
+        assert_eq!((one.get(), other.get()), (101, 2));
+        shared.leave();
+        assert_eq!((one.get(), other.get()), (1, 2));
+        shared.enter([&one, &other]);
+        assert_eq!((one.get(), other.get()), (101, 102));
+    }
 }

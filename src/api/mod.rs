@@ -11,7 +11,7 @@ pub use self::context::{
     WorkerContext,
 };
 pub use self::error::{ApiError, ErrorKind};
-pub use self::function::{Answer, Constant, Function, Method, Module, Object, Run, Wait};
+pub use self::function::{Answer, Constant, Function, Method, Module, Object, Run, Shared, Wait};
 pub use self::http::{Expected, RecentUrls};
 pub use self::interrupt::{Interrupt, Stop, Stopped};
 pub use self::kingtide::record_check;
@@ -27,6 +27,7 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod function;
+mod html;
 mod http;
 mod interrupt;
 mod json;
@@ -49,6 +50,7 @@ pub const MODULES: &[Module] = &[
     crypto::MODULE,
     random::MODULE,
     time::MODULE,
+    html::MODULE,
 ];
 
 /// Every method that an [`Object`] may have, for languages that bind methods by name.
@@ -59,4 +61,5 @@ pub const METHOD_TABLES: &[&[Method]] = &[
     http::SESSION_METHODS,
     metrics::METRIC_METHODS,
     crypto::HASH_METHODS,
+    html::SELECTION_METHODS,
 ];

@@ -84,6 +84,12 @@ pub(super) async fn echo(
     Ok(Json(answer).into_response())
 }
 
+/// `/api/page`: answers the page that it was sent.
+pub(super) async fn page(body: Result<Bytes, BytesRejection>) -> Answer {
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))];
+    Ok((headers, body?).into_response())
+}
+
 /// Adds a value to a name: alone it is a text, with others a list.
 fn gather(map: &mut Map<String, Value>, name: &str, value: String) {
     match map.get_mut(name) {

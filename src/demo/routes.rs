@@ -75,6 +75,7 @@ fn table() -> Vec<Route> {
         open_route("/api/delay/{ms}", "any method: 200 after that time", any(probes::delay)),
         open_route("/api/echo", "any method: what was sent", echo()),
         open_route("/api/echo/{*rest}", "the same", echo()),
+        route("/api/page", "POST: the page that was sent", post(probes::page)),
         route("/api/bytes/{n}", "that many bytes", get(probes::bytes)),
         route("/api/redirect/{n}", "200 after that many hops", get(probes::redirect)),
         route("/api/cookies", "the cookies that were sent", get(probes::cookies)),

@@ -130,6 +130,19 @@ pub(super) struct File {
     content_type: String,
 }
 
+impl File {
+    /// Returns what a file field sends in which no file was chosen (WHATWG HTML, 4.10.21.4).
+    pub(super) fn none() -> Self {
+        let content_type = "application/octet-stream".to_owned();
+        Self { data: Bytes::new(), name: String::new(), content_type }
+    }
+
+    /// Returns its name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// `http.file(data, name, type)`
 pub(super) fn file(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     let data = args.bytes(0)?;

@@ -12,6 +12,7 @@ mod batch;
 mod body;
 mod cookies;
 mod expect;
+mod page;
 mod params;
 mod response;
 mod send;

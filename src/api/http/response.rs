@@ -1,5 +1,6 @@
 //! A response as scripts see it. Its body becomes a script's string only when the script asks.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -7,11 +8,16 @@ use http::Method as HttpMethod;
 
 use super::params::Kind;
 use super::url::{Nowhere, Place};
-use crate::api::{Answer, ApiError, Args, Map, Method, Object, Text, Value, VuContext};
+use crate::api::html::Document;
+use crate::api::{Answer, ApiError, Args, Map, Method, Object, Shared, Text, Value, VuContext};
 use crate::protocol::{self, Headers as HeaderLines, Response, Timings};
 
-pub(in crate::api) const METHODS: &[Method] =
-    &[Method { name: "json", params: &["path?"], waits: false }];
+pub(in crate::api) const METHODS: &[Method] = &[
+    Method { name: "json", params: &["path?"], waits: false },
+    Method { name: "html", params: &["selector?"], waits: false },
+    Method { name: "submit_form", params: &["options?"], waits: true },
+    Method { name: "click_link", params: &["options?"], waits: true },
+];
 
 pub(in crate::api) const HEADERS_METHODS: &[Method] =
     &[Method { name: "all", params: &["name"], waits: false }];
@@ -53,6 +59,8 @@ pub(super) struct Answered {
     tls_version: &'static str,
     sent_headers: HeaderLines,
     sent_body: Bytes,
+    /// Its body as HTML, once that was asked for.
+    pub(super) document: OnceCell<Rc<Document>>,
 }
 
 impl Answered {
@@ -83,6 +91,7 @@ impl Answered {
             tls_version: exchange.tls_version,
             sent_headers: response.sent.headers,
             sent_body: response.sent.body,
+            document: OnceCell::new(),
         }
     }
 
@@ -105,6 +114,7 @@ impl Answered {
             tls_version: "",
             sent_headers: HeaderLines::new(),
             sent_body: Bytes::new(),
+            document: OnceCell::new(),
         }
     }
 
@@ -120,6 +130,31 @@ impl Answered {
             Kind::Binary => Value::Bytes(self.body.clone()),
             Kind::None => Value::Nil,
         }
+    }
+
+    /// Returns the body to be read as something; `place` begins messages.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(super) fn read_body(&self, place: &str) -> Result<&Bytes, ApiError> {
+        if self.kind == Kind::None {
+            return Err(ApiError::usage(format!(
+                "{place}: the body was dropped; ask for it with {{ response = \"text\" }}"
+            )));
+        }
+        match &self.error {
+            Some(error) if self.body.is_empty() => Err(ApiError::usage(format!(
+                "{place}: there is no body, because the request failed: {error}"
+            ))),
+            _ => Ok(&self.body),
+        }
+    }
+
+    fn json(&self, args: &mut Args) -> Result<Value, ApiError> {
+        let body = self.read_body("response.json")?;
+        let path = args.optional_text(0)?;
+        let path = path.as_ref().map(|path| path.to_str());
+        crate::api::json::extract(body, path.as_deref().unwrap_or_default())
     }
 
     fn timings(&self) -> Value {
@@ -210,26 +245,16 @@ impl Object for Answered {
 
     fn call(
         self: Rc<Self>,
-        _: &Rc<VuContext>,
-        _: &'static Method,
+        vu: &Rc<VuContext>,
+        method: &'static Method,
         mut args: Args,
     ) -> Result<Answer, ApiError> {
-        if self.kind == Kind::None {
-            return Err(ApiError::usage(
-                "response.json: the body was dropped; ask for it with { response = \"text\" }",
-            ));
+        match method.name {
+            "html" => self.html(vu, &mut args).map(Answer::Now),
+            "submit_form" => self.submit_form(vu, &mut args).map(Answer::Wait),
+            "click_link" => self.click_link(vu, &mut args).map(Answer::Wait),
+            _ => self.json(&mut args).map(Answer::Now),
         }
-        let path = args.optional_text(0)?;
-        let path = path.as_ref().map(|path| path.to_str());
-        let value = match &self.error {
-            Some(error) if self.body.is_empty() => {
-                return Err(ApiError::usage(format!(
-                    "response.json: there is no body, because the request failed: {error}"
-                )));
-            }
-            _ => crate::api::json::extract(&self.body, path.as_deref().unwrap_or_default())?,
-        };
-        Ok(Answer::Now(value))
     }
 
     fn held_bytes(&self) -> usize {
@@ -240,6 +265,10 @@ impl Object for Answered {
             + self.url.as_str().len()
             + self.body.len()
             + self.headers.held_bytes()
+    }
+
+    fn shared(&self) -> Option<&Rc<Shared>> {
+        self.document.get().map(|document| document.shared())
     }
 
     fn describe(&self) -> String {

@@ -158,9 +158,12 @@ fn set(current: &Current, handle: &Handle, field: &str, value: &Dynamic) -> Resu
     if same { Ok(()) } else { Err(Failure::raise(error, Position::NONE)) }
 }
 
-/// Returns the entries of an object as `[name, value]` pairs' maps.
+/// Returns what iterating over an object yields: its items, or maps of its entries' names and values.
 fn entries(current: &Current, handle: &Handle) -> Result<Vec<Dynamic>> {
     let call = current.call()?;
+    if let Some(length) = handle.0.length() {
+        return Ok((0..length).map(|at| to_dynamic(handle.0.item(at))).collect());
+    }
     let Some(entries) = handle.0.entries(&call.vu) else {
         let message = format!("{} cannot be iterated over", handle.0.type_name());
         return Err(Failure::raise(ApiError::usage(message), Position::NONE));

@@ -16,7 +16,7 @@ use super::object::Handle;
 use super::push::push;
 use super::read::read;
 use super::stack::Stack;
-use crate::api::{Answer, ApiError, Args, Method, Object, Value, VuContext, Wait};
+use crate::api::{Answer, ApiError, Args, Method, Value, VuContext, Wait};
 use crate::script::ScriptErrorKind;
 use crate::script::luau::kit::Kit;
 use crate::script::luau::memory;
@@ -147,8 +147,11 @@ fn start(kit: &Kit, stack: Stack, slot: &Slot, target: &Target) {
             Err(error) => Err(error),
         },
         What::Method(method) => {
-            let called = receiver(stack, target.name).and_then(|object| {
-                object.call(&slot.vu, method, arguments(kit, stack, target, 2)?)
+            let called = receiver(stack, target.name).and_then(|handle| {
+                let args = arguments(kit, stack, target, 2)?;
+                let answer = handle.object().call(&slot.vu, method, args);
+                handle.share();
+                answer
             });
             match called {
                 Ok(Answer::Wait(wait)) if method.waits => {
@@ -186,11 +189,10 @@ fn arguments(kit: &Kit, stack: Stack, target: &Target, first: c_int) -> Result<A
 }
 
 /// Returns the object that a method was called on.
-fn receiver(stack: Stack, call: &'static str) -> Result<Rc<dyn Object>, ApiError> {
-    let object = Handle::at(stack, 1).map(Handle::object);
+fn receiver<'a>(stack: Stack, call: &'static str) -> Result<&'a Handle, ApiError> {
     let kind = call.split(':').next().unwrap_or_default();
-    object
-        .filter(|object| object.type_name() == kind)
+    Handle::at(stack, 1)
+        .filter(|handle| handle.object().type_name() == kind)
         .ok_or_else(|| ApiError::usage(format!("{call}: call it with `:`, as in {call}(...)")))
 }
 

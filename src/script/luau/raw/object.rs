@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "functions that the interpreter calls")]
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::{CStr, c_int};
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use mlua::ffi::lua_State;
 use super::call::{call, deliver, go_on, guarded, kit_of, push_target};
 use super::read::read;
 use super::stack::{Function, Kind, Stack};
-use crate::api::{ApiError, Object, Value};
+use crate::api::{ApiError, Object, Shared, Value};
 use crate::script::luau::kit::Kit;
 use crate::script::luau::slot::Slot;
 use crate::units;
@@ -20,6 +20,8 @@ use crate::units;
 pub(super) struct Handle {
     object: Rc<dyn Object>,
     bytes: usize,
+    /// What it holds together with others, once it does.
+    shared: OnceCell<Rc<Shared>>,
     vu_held: Option<Rc<Cell<usize>>>,
     state_held: Rc<Cell<usize>>,
 }
@@ -28,16 +30,33 @@ impl Handle {
     /// Takes an object for the VU that runs.
     pub(super) fn new(kit: &Kit, object: &Rc<dyn Object>) -> Self {
         let bytes = object.held_bytes();
-        let state_held = Rc::clone(&kit.held);
-        let mut vu_held = None;
-        if bytes > 0 {
-            state_held.set(state_held.get() + bytes);
-            vu_held = kit.running().map(|slot| Rc::clone(&slot.held));
-            if let Some(held) = &vu_held {
-                held.set(held.get() + bytes);
-            }
+        let vu_held =
+            if bytes > 0 { kit.running().map(|slot| Rc::clone(&slot.held)) } else { None };
+        let handle = Self {
+            object: Rc::clone(object),
+            bytes,
+            shared: OnceCell::new(),
+            vu_held,
+            state_held: Rc::clone(&kit.held),
+        };
+        handle.counts().for_each(|count| count.set(count.get() + bytes));
+        handle.share();
+        handle
+    }
+
+    /// Counts what the object holds together with others, if it does by now.
+    pub(super) fn share(&self) {
+        if self.shared.get().is_none()
+            && let Some(shared) = self.object.shared()
+        {
+            shared.enter(self.counts());
+            let _first = self.shared.set(Rc::clone(shared));
         }
-        Self { object: Rc::clone(object), bytes, vu_held, state_held }
+    }
+
+    /// Returns what counts the bytes.
+    fn counts(&self) -> impl Iterator<Item = &Rc<Cell<usize>>> {
+        std::iter::once(&self.state_held).chain(&self.vu_held)
     }
 
     /// Returns the object at a place of the stack, which keeps it there meanwhile.
@@ -54,10 +73,10 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.state_held.set(self.state_held.get() - self.bytes);
-        if let Some(held) = &self.vu_held {
-            held.set(held.get() - self.bytes);
+        if let Some(shared) = self.shared.get() {
+            shared.leave();
         }
+        self.counts().for_each(|count| count.set(count.get() - self.bytes));
     }
 }
 
@@ -164,8 +183,11 @@ const METAS: [Meta; 5] = [
         })?;
         object.set(&slot.vu, key, value).map(|()| Value::Nil)
     },
-    |_, slot, _, object| match object.entries(&slot.vu) {
-        Some(entries) => Ok(Value::Int(entries.len() as i64)),
+    |_, slot, _, object| match object
+        .length()
+        .or_else(|| object.entries(&slot.vu).map(|entries| entries.len()))
+    {
+        Some(length) => Ok(Value::Int(length as i64)),
         None => Err(ApiError::usage(format!("{} has no length", object.type_name()))),
     },
     |_, _, _, object| Ok(object.describe().into()),
@@ -201,7 +223,7 @@ unsafe extern "C-unwind" fn meta<const WHICH: u8>(state: *mut lua_State) -> c_in
     deliver(kit, stack, &slot, false)
 }
 
-/// Begins an iteration over an object: by its method `next`, or over its entries.
+/// Begins an iteration over an object: over its items, by its method `next`, or over its entries.
 unsafe extern "C-unwind" fn iterate(state: *mut lua_State) -> c_int {
     // SAFETY: as in `index`.
     let (stack, kit) = unsafe {
@@ -211,20 +233,25 @@ unsafe extern "C-unwind" fn iterate(state: *mut lua_State) -> c_int {
     let (Some(slot), Some(handle)) = (kit.running(), Handle::at(stack, 1)) else {
         return stack.raise("no VU runs");
     };
-    if let Some(next) = kit.method(&handle.object, "next") {
+    let length = handle.object.length();
+    if length.is_none()
+        && let Some(next) = kit.method(&handle.object, "next")
+    {
         push_target(kit, stack, &next);
         stack.push_copy(1);
         return 2;
     }
     guarded(kit, stack, &slot, || {
-        let entries = handle.object.entries(&slot.vu).ok_or_else(|| {
-            ApiError::usage(format!("{} cannot be iterated", handle.object.type_name()))
-        });
-        let flat = entries.map(|entries| {
-            Value::List(
-                entries.into_iter().flat_map(|(name, value)| [name.into(), value]).collect(),
-            )
-        });
+        let object = &*handle.object;
+        let flat = if let Some(length) = length {
+            let items = (0..length).flat_map(|at| [Value::Int(at as i64 + 1), object.item(at)]);
+            Ok(Value::List(items.collect()))
+        } else if let Some(entries) = object.entries(&slot.vu) {
+            let entries = entries.into_iter().flat_map(|(name, value)| [name.into(), value]);
+            Ok(Value::List(entries.collect()))
+        } else {
+            Err(ApiError::usage(format!("{} cannot be iterated", object.type_name())))
+        };
         slot.answer.replace(Some(flat));
     });
     // The entries as a table, and how many of them are through, are the next function's own.
