@@ -72,7 +72,7 @@ impl Answered {
         };
         let mut pairs = pairs(&document, &controls, button);
         for (name, value) in fields.map("fields")?.unwrap_or_default() {
-            fill(&mut pairs, &document, &controls, name, value);
+            fill(&mut pairs, &document, &controls, name.into(), value);
         }
         let action = form::action(&document, form, button);
         let mut url = match action {
