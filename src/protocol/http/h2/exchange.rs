@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::line::{Lane, Line};
 use super::request;
 use crate::protocol::http::Headers;
-use crate::protocol::http::h1::{Event, Head, INTERIM_MAX};
+use crate::protocol::http::h1::{Event, HEAD_BYTES_MAX, Head, INTERIM_MAX};
 use crate::protocol::http::hop::Hop;
 use crate::protocol::timing::Stamps;
 use crate::protocol::{ErrorKind, ProtocolError};
@@ -103,6 +103,9 @@ impl Answer {
             let answer = ready!(std::pin::Pin::new(&mut self.response).poll(cx));
             let (head, body) =
                 answer.map_err(|error| Failure::of(&error, line, false))?.into_parts();
+            if list_bytes(&head) > HEAD_BYTES_MAX {
+                return Poll::Ready(Err(ProtocolError::from(ErrorKind::HeadTooLarge).into()));
+            }
             // A length without a body is that of another answer (RFC 9110, 8.6).
             let announced = if body.is_end_stream() { None } else { length(&head) };
             self.missing = announced;
@@ -148,6 +151,12 @@ impl Answer {
 
 fn is_enough(error: &h2::Error) -> bool {
     error.is_reset() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR)
+}
+
+/// Returns how large a head is by the reckoning of HTTP/2 (RFC 9113, 6.5.2). h2 refuses what is larger
+/// by far, but does not tell that from other broken heads.
+fn list_bytes(head: &Parts) -> usize {
+    head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }
 
 /// Returns the announced length; h2 has refused one that is no number.

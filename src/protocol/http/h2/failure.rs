@@ -33,9 +33,6 @@ impl Failure {
             return Self::with(error, ErrorKind::Http2Connection(reason.into()), reason, false);
         }
         if error.is_reset() {
-            if reason == Reason::REFUSED_STREAM && error.is_library() {
-                return ProtocolError::from(ErrorKind::HeadTooLarge).into();
-            }
             let refused = reason == Reason::REFUSED_STREAM && error.is_remote();
             return Self::with(error, ErrorKind::Http2Stream(reason.into()), reason, refused);
         }

@@ -77,7 +77,7 @@ impl Line {
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_header_list_size(HEAD_BYTES_MAX as u32)
+            .max_header_list_size(4 * HEAD_BYTES_MAX as u32)
             .max_send_buffer_size(SEND_BUFFER_BYTES)
             .initial_max_send_streams(FIRST_STREAMS_MAX)
             .handshake(wire)
