@@ -220,9 +220,8 @@ fn a_goodbye_with_an_error_has_its_code_when_the_connection_ends_under_a_stream(
 fn broken_rules_end_the_connection_with_the_code_that_the_server_is_told() {
     run(async || {
         type Wrong = (u8, u8, u32, Vec<u8>);
-        let one =
-            |kind, flags, stream, payload: &[u8]| vec![(kind, flags, stream, payload.to_vec())];
-        let cases: Vec<(Vec<Wrong>, u32)> = vec![
+        let one = |kind, flags, stream, payload: &[u8]| (kind, flags, stream, payload.to_vec());
+        let cases: Vec<(Wrong, u32)> = vec![
             // Data for the connection itself; a head that continues nothing.
             (one(DATA, 0, 0, b"x"), 1),
             (one(CONTINUATION, END_HEADERS, 1, &[]), 1),
