@@ -29,6 +29,9 @@ impl Failure {
         if error.is_go_away() && error.is_remote() {
             return Self::with(error, ErrorKind::Http2GoAway(reason.into()), reason, true);
         }
+        if error.is_go_away() && line.log().is_foreign() {
+            return ProtocolError::from(ErrorKind::Http2).with_detail(error.to_string()).into();
+        }
         if error.is_go_away() {
             return Self::with(error, ErrorKind::Http2Connection(reason.into()), reason, false);
         }

@@ -26,6 +26,8 @@ pub(super) struct Log {
     incoming: RefCell<Walker>,
     /// Whether TLS may hold back what was written.
     unflushed: Cell<bool>,
+    /// Whether the server's first frame was one of settings, as it must be (RFC 9113, 3.4).
+    greeted: Cell<Option<bool>>,
     /// Why the connection broke.
     fault: RefCell<Option<ProtocolError>>,
     /// Rings when the server has changed its settings: it may take more streams.
@@ -56,6 +58,7 @@ impl Log {
             outgoing: RefCell::new(Walker::outgoing()),
             incoming: RefCell::new(Walker::incoming()),
             unflushed: Cell::default(),
+            greeted: Cell::default(),
             fault: RefCell::default(),
             news,
         }
@@ -67,6 +70,11 @@ impl Log {
         let entry = Entry { stream, stamps, ending: false, unflushed: false };
         self.streams.borrow_mut().push(entry);
         Followed { log: self, stream }
+    }
+
+    /// Returns whether what the server said first was no HTTP/2.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.greeted.get() == Some(false)
     }
 
     /// Returns why the connection broke, if the socket or TLS said so.
@@ -102,6 +110,9 @@ impl Log {
         let now = clock::now();
         let mut streams = self.streams.borrow_mut();
         self.incoming.borrow_mut().walk(bytes, |frame, whole| {
+            if self.greeted.get().is_none() {
+                self.greeted.set(Some(frame.kind == Kind::Settings));
+            }
             if let Some(entry) = find(&mut streams, frame) {
                 entry.stamps.read_at(now);
             }
