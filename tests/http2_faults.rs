@@ -626,3 +626,32 @@ fn a_kept_connection_that_died_is_replaced_and_nothing_is_sent_twice_that_must_n
         assert_eq!(server.connections.get(), 2);
     });
 }
+
+#[test]
+fn a_connection_that_died_behind_a_long_script_is_found_out_before_what_cannot_be_repeated() {
+    // The server lives in a thread of its own: it closes while the script runs.
+    let (told, url) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        run(async || {
+            let server = server(async |mut framed, number| {
+                framed.first().await;
+                if number == 0 {
+                    tokio::time::sleep(10 * MS).await;
+                    framed.peer.half_close().await;
+                    return framed.hold().await;
+                }
+                framed.serve().await;
+            })
+            .await;
+            told.send(server.url("/")).expect("the test lives");
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        });
+    });
+    let url = url.recv().expect("a server");
+    run(async || {
+        let client = client();
+        assert_ok(&get(&client, &url).await);
+        std::thread::sleep(60 * MS);
+        assert_ok(&send(&client, post(&url, "body")).await);
+    });
+}

@@ -41,6 +41,7 @@ impl Lane {
         mut take: impl FnMut(Event<'_>) -> Result<(), ProtocolError>,
     ) -> Result<(), Failure> {
         let line = &*self.line;
+        self.begun.set(true);
         let before = |error: &h2::Error| {
             // Nothing of it was sent.
             Failure { unprocessed: !line.is_usable(), ..Failure::of(error, line, false) }

@@ -57,6 +57,8 @@ pub(in crate::protocol::http) struct Lane {
     pub(in crate::protocol::http) line: Rc<Line>,
     /// Whether the connection was opened for this request.
     pub(in crate::protocol::http) fresh: bool,
+    /// Whether it was used.
+    pub(super) begun: Cell<bool>,
 }
 
 impl Line {
@@ -127,7 +129,7 @@ impl Line {
         self.used.get() == 0
     }
 
-    /// Returns for how long nothing was on it when its newest request came.
+    /// Returns for how long nothing was on it.
     pub(in crate::protocol::http) fn idle_time(&self) -> Duration {
         clock::now().saturating_duration_since(self.idle_since.get())
     }
@@ -160,7 +162,7 @@ impl Lane {
     /// Takes a place, whether there is one or not.
     pub(in crate::protocol::http) fn on(line: &Rc<Line>, fresh: bool) -> Self {
         line.used.set(line.used.get() + 1);
-        Self { line: Rc::clone(line), fresh }
+        Self { line: Rc::clone(line), fresh, begun: Cell::default() }
     }
 }
 
@@ -174,7 +176,10 @@ impl Drop for Line {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.line.used.set(self.line.used.get() - 1);
-        self.line.idle_since.set(clock::now());
+        // One that was only looked at says nothing of the connection.
+        if self.begun.get() {
+            self.line.idle_since.set(clock::now());
+        }
         self.line.news.notify_waiters();
     }
 }
