@@ -76,6 +76,39 @@ fn refusal(file: &str, text: &str) -> Option<String> {
     (!output.status.success()).then_some(says)
 }
 
+/// Returns the names of the functions in the sources below a folder.
+fn functions(folder: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("the entry can be read").path();
+        if path.is_dir() {
+            functions(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).expect("the file is text");
+            let lines = text.lines().filter_map(|line| line.trim().strip_prefix("fn "));
+            found.extend(lines.filter_map(|line| line.split(['(', '<']).next()).map(str::to_owned));
+        }
+    }
+}
+
+#[test]
+fn the_tests_that_stand_for_http2_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/http2.md")).expect("the document is text");
+    let mut known = Vec::new();
+    functions(&root.join("tests"), &mut known);
+    // Whole names, or their beginnings.
+    let named = text.split('`').skip(1).step_by(2).filter(|word| word.matches('_').count() > 3);
+    let named: Vec<&str> = named.filter(|word| !word.contains(' ')).collect();
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        let found = match name.strip_suffix('…') {
+            Some(beginning) => known.iter().any(|one| one.starts_with(beginning)),
+            None => known.iter().any(|one| one == name),
+        };
+        assert!(found, "docs/http2.md names `{name}`, which is no test");
+    }
+}
+
 #[test]
 fn scripts_in_the_documentation_are_accepted() {
     let blocks = all_blocks();

@@ -47,6 +47,7 @@ const KEPT_IN: &[(&str, &str)] = &[
     ("corosensei", "src/script/"),
     ("clap", "src/cli/"),
     ("httparse", "src/protocol/"),
+    ("h2", "src/protocol/"),
     ("hyper", "src/protocol/"),
     ("axum", "src/demo/"),
     ("rusqlite", "src/demo/"),

@@ -28,6 +28,10 @@ struct Nginx {
     folder: TempDir,
     plain: u16,
     tls: u16,
+    /// Speaks HTTP/2 over TLS to who chooses it.
+    http2: u16,
+    /// Speaks HTTP/2 alone, over plain TCP.
+    plain_http2: u16,
 }
 
 /// A line of the access log.
@@ -36,6 +40,7 @@ struct Line {
     request: String,
     status: u16,
     bytes: f64,
+    protocol: String,
 }
 
 fn program() -> Option<PathBuf> {
@@ -67,9 +72,10 @@ impl Nginx {
         fs::write(folder.path().join("key.pem"), certified.signing_key.serialize_pem()).unwrap();
         // Between finding a port and listening on it, it may be taken: then others are tried.
         for _ in 0..5 {
-            let (plain, tls) = (free_port(), free_port());
+            let ports = [free_port(), free_port(), free_port(), free_port()];
+            let [plain, tls, http2, plain_http2] = ports;
             let item = "x".repeat(3_000);
-            fs::write(folder.path().join("nginx.conf"), config(plain, tls, &item)).unwrap();
+            fs::write(folder.path().join("nginx.conf"), config(ports, &item)).unwrap();
             let mut child = Command::new(&program)
                 .arg("-p")
                 .arg(folder.path())
@@ -81,7 +87,7 @@ impl Nginx {
             let limit = clock::now() + Duration::from_secs(10);
             while clock::now() < limit && child.try_wait().unwrap().is_none() {
                 if TcpStream::connect(("127.0.0.1", tls)).is_ok() {
-                    return Some(Self { child, folder, plain, tls });
+                    return Some(Self { child, folder, plain, tls, http2, plain_http2 });
                 }
                 std::thread::sleep(Duration::from_millis(10));
             }
@@ -109,6 +115,7 @@ impl Nginx {
                 request: parts[1].to_owned(),
                 status: parts[2].parse().unwrap(),
                 bytes: parts[3].parse().unwrap(),
+                protocol: parts[4].to_owned(),
             }
         });
         // Neither requests nor connections of an earlier run are left.
@@ -133,7 +140,7 @@ impl Drop for Nginx {
 }
 
 /// One process, without files beside its own: it may run as anybody.
-fn config(plain: u16, tls: u16, item: &str) -> String {
+fn config([plain, tls, http2, plain_http2]: [u16; 4], item: &str) -> String {
     format!(
         "daemon off;
         master_process off;
@@ -142,7 +149,7 @@ fn config(plain: u16, tls: u16, item: &str) -> String {
         error_log error.log;
         events {{ worker_connections 512; }}
         http {{
-            log_format counted '$connection|$request_method $uri|$status|$bytes_sent';
+            log_format counted '$connection|$request_method $uri|$status|$bytes_sent|$server_protocol';
             access_log access.log counted;
             client_body_temp_path body;
             proxy_temp_path proxy;
@@ -153,6 +160,8 @@ fn config(plain: u16, tls: u16, item: &str) -> String {
             server {{
                 listen 127.0.0.1:{plain};
                 listen 127.0.0.1:{tls} ssl;
+                listen 127.0.0.1:{http2} ssl http2;
+                listen 127.0.0.1:{plain_http2} http2;
                 ssl_certificate cert.pem;
                 ssl_certificate_key key.pem;
                 location = /list {{ return 200 'the tides'; }}
@@ -267,5 +276,44 @@ fn a_target_that_goes_away_leaves_results() {
         assert!(answered <= served && served <= answered + 5.0, "{answered} of {served}");
         assert_eq!(ran.number("/scenarios/default/ended"), 200.0, "{language}");
         assert_eq!(ran.at("/errors"), &json!([]), "failed requests are no errors of the script");
+    }
+}
+
+#[test]
+fn http2_is_spoken_as_the_option_says_and_multiplexed_within_a_vu() {
+    let Some(nginx) = Nginx::start() else { return };
+    let over_tls = format!("BASE_URL=https://127.0.0.1:{}", nginx.http2);
+    let plain = format!("BASE_URL=http://127.0.0.1:{}", nginx.plain_http2);
+    for language in ["luau", "rhai"] {
+        for (url, wish, proto, connections) in [
+            (&over_tls, "auto", "HTTP/2.0", 3),
+            (&over_tls, "always", "HTTP/2.0", 3),
+            (&plain, "always", "HTTP/2.0", 3),
+            // Four requests at once are four connections each.
+            (&over_tls, "never", "HTTP/1.1", 12),
+            (&nginx.tls_url(), "auto", "HTTP/1.1", 12),
+        ] {
+            nginx.forget();
+            let what = format!("{language} {url} {wish}");
+            let (http2, expected) = (format!("HTTP2={wish}"), format!("PROTO={proto}"));
+            let arguments =
+                ["-e", url, "-e", &http2, "-e", &expected, "--vus", "3", "--iterations", "12"];
+            let ran = run(&format!("nginx/http2.{language}"), &arguments);
+            assert_eq!(ran.code, 0, "{what}: {}", ran.text);
+            let checks = ran.at("/checks").as_array().unwrap();
+            assert_eq!(checks.len(), 6, "{what}");
+            for check in checks {
+                assert_eq!(check["fails"], json!(0), "{what}: {check}\n{}", ran.text);
+            }
+            assert_eq!(ran.number("/metrics/http_reqs/values/count"), 72.0, "{what}");
+            let lines = nginx.lines();
+            assert_eq!(lines.len(), 72, "{what}");
+            assert!(lines.iter().all(|line| line.protocol == proto), "{what}");
+            let used: BTreeSet<u64> = lines.iter().map(|line| line.connection).collect();
+            assert!(used.len() <= connections, "{what}: {} connections", used.len());
+            if proto == "HTTP/2.0" {
+                assert_eq!(used.len(), connections, "{what}");
+            }
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use kingtide::plan::{HttpDebug, HttpPlan};
+use kingtide::plan::{Http2, HttpDebug, HttpPlan};
 use kingtide::protocol::{
     CookieJar, Destination, ErrorKind, Headers, HttpClient, Network, Request, Response,
     ResponseKind,
@@ -52,6 +52,7 @@ fn plan() -> HttpPlan {
         no_cookies_reset: false,
         discard_response_bodies: false,
         throw: false,
+        http2: Http2::Auto,
         debug: HttpDebug::Off,
         batch: (20, 6),
         body_bytes_max: 1 << 20,

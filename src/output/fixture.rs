@@ -16,8 +16,8 @@ use crate::metrics::{
     Unit, builtin,
 };
 use crate::plan::{
-    ArrivalRate, Arrivals, Curve, Executor, HttpDebug, HttpPlan, Isolation, OnOverload, Plan,
-    Scenario, ScriptLimits, Start, ThresholdPlan,
+    ArrivalRate, Arrivals, Curve, Executor, Http2, HttpDebug, HttpPlan, Isolation, OnOverload,
+    Plan, Scenario, ScriptLimits, Start, ThresholdPlan,
 };
 
 /// All that [`Results`] borrows and holds.
@@ -535,6 +535,7 @@ fn http() -> HttpPlan {
         no_cookies_reset: false,
         discard_response_bodies: false,
         throw: false,
+        http2: Http2::Auto,
         debug: HttpDebug::Off,
         batch: (20, 6),
         body_bytes_max: 256 << 20,

@@ -32,6 +32,8 @@ pub struct HttpPlan {
     pub discard_response_bodies: bool,
     /// Whether a failed request raises an error in the script.
     pub throw: bool,
+    /// Whether requests go over HTTP/2.
+    pub http2: Http2,
     /// What `--http-debug` prints.
     pub debug: HttpDebug,
     /// Parallel requests of one `batch`, in total and per host.
@@ -40,6 +42,19 @@ pub struct HttpPlan {
     pub body_bytes_max: u64,
     /// Most connections that one VU keeps.
     pub connections_max: usize,
+}
+
+/// Whether requests go over HTTP/2.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Http2 {
+    /// Over TLS where the server chooses it (ALPN); never over plain TCP.
+    #[default]
+    Auto,
+    /// Over TLS or the request fails; over plain TCP without asking (RFC 9113, 3.3).
+    Always,
+    /// Not at all.
+    Never,
 }
 
 /// What `--http-debug` prints.

@@ -11,7 +11,7 @@ pub use self::curve::{Curve, Stage};
 pub use self::due::{ArrivalTimes, DueTimes, PoissonTimes};
 pub use self::error::PlanError;
 pub use self::executor::{ArrivalRate, Arrivals, Executor, ExecutorKind, OnOverload};
-pub use self::http::{HttpDebug, HttpPlan};
+pub use self::http::{Http2, HttpDebug, HttpPlan};
 pub use self::limits::{Isolation, ScriptLimits};
 pub use self::options::{
     Bytes, LimitOptions, Notice, Options, Rate, ScenarioOptions, StageOptions, ThresholdOptions,

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use self::setting::{Fields, Setting, settings};
-use super::{HttpDebug, Isolation, PlanError};
+use super::{Http2, HttpDebug, Isolation, PlanError};
 
 pub use self::rate::{Rate, StageOptions};
 pub use self::scenario::ScenarioOptions;
@@ -76,6 +76,8 @@ settings! {
         pub batch: u64,
         /// Parallel requests of one `batch` to one host.
         pub batch_per_host: u64,
+        /// Whether requests go over HTTP/2.
+        pub http2: Http2,
         /// Least time between the starts of a VU's iterations.
         pub min_iteration_duration: Duration,
         /// Statistics of a trend that the summary shows: `avg`, `p(95)`, ….

@@ -78,6 +78,14 @@ pub enum ErrorKind {
     InvalidAnswer,
     /// The server switched to a protocol that nobody asked for.
     UnexpectedUpgrade,
+    /// The server speaks no HTTP/2, or an error of it that is not one of the others.
+    Http2,
+    /// The server ended the HTTP/2 connection (GOAWAY), with this error code of RFC 9113, 7.
+    Http2GoAway(u32),
+    /// A stream was reset (RST_STREAM), by either side, with this error code.
+    Http2Stream(u32),
+    /// The server broke the rules of HTTP/2, so that we ended the connection with this error code.
+    Http2Connection(u32),
     /// The body cannot be decoded as its `content-encoding` says.
     Decompression,
     /// A cookie that cannot be set.
@@ -107,6 +115,10 @@ impl ErrorKind {
             Self::NotTls => 1301,
             Self::UnknownAuthority => 1310,
             Self::WrongName => 1311,
+            Self::Http2 => 1600,
+            Self::Http2GoAway(code) => 1610 + http2_offset(code),
+            Self::Http2Stream(code) => 1630 + http2_offset(code),
+            Self::Http2Connection(code) => 1650 + http2_offset(code),
             Self::Decompression => 1701,
             Self::Other
             | Self::Cut
@@ -150,10 +162,20 @@ impl ErrorKind {
             Self::HeadTooLarge => "answer head too large",
             Self::InvalidAnswer => "not a valid HTTP answer",
             Self::UnexpectedUpgrade => "unexpected switch of protocols (101)",
+            Self::Http2 => "the server does not speak HTTP/2",
+            Self::Http2GoAway(_) => "http/2 connection ended by the server",
+            Self::Http2Stream(_) => "http/2 stream reset",
+            Self::Http2Connection(_) => "http/2 protocol broken by the server",
             Self::Decompression => "body cannot be decoded",
             Self::InvalidCookie => "invalid cookie",
         }
     }
+}
+
+/// Returns where in a range of k6's numbers an error code of HTTP/2 stands: unknown ones come first.
+fn http2_offset(code: u32) -> u16 {
+    const HTTP_1_1_REQUIRED: u32 = 0xd;
+    if code > HTTP_1_1_REQUIRED { 0 } else { 1 + code as u16 }
 }
 
 /// Returns k6's code for a status from 400 to 599 (1000 + status), nothing for others.
@@ -312,6 +334,13 @@ mod tests {
         assert_eq!(ErrorKind::ConnectionRefused.code(), 1212);
         assert_eq!(ErrorKind::WrongName.code(), 1311);
         assert_eq!(ErrorKind::ClosedEarly.code(), 1000);
+        assert_eq!(ErrorKind::Http2.code(), 1600);
+        let known = (0..=0xd).map(|code| (code, code as u16 + 1));
+        for (code, offset) in known.chain([(0xe, 0), (u32::MAX, 0)]) {
+            assert_eq!(ErrorKind::Http2GoAway(code).code(), 1610 + offset);
+            assert_eq!(ErrorKind::Http2Stream(code).code(), 1630 + offset);
+            assert_eq!(ErrorKind::Http2Connection(code).code(), 1650 + offset);
+        }
     }
 
     #[test]

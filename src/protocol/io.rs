@@ -1,7 +1,7 @@
 //! Sockets that count their bytes, and streams that stamp when they pass.
 
 use std::cell::Cell;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -64,6 +64,20 @@ impl AsyncWrite for Metered {
         Poll::Ready(Ok(written))
     }
 
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, parts))?;
+        self.traffic.sent.set(self.traffic.sent.get() + written as u64);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_flush(cx)
     }
@@ -116,13 +130,33 @@ impl Stream {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
         };
-        match (&written, &*self) {
+        self.stamp(&written, stamps);
+        written
+    }
+
+    /// Writes as much of several parts as is taken, like [`Self::poll_write`].
+    pub(super) fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+        stamps: &Stamps,
+    ) -> Poll<io::Result<usize>> {
+        stamps.writing();
+        let written = match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, parts),
+        };
+        self.stamp(&written, stamps);
+        written
+    }
+
+    fn stamp(&self, written: &Poll<io::Result<usize>>, stamps: &Stamps) {
+        match (written, self) {
             (Poll::Pending, _) => stamps.stalled(),
             (Poll::Ready(Ok(_)), Self::Plain(_)) => stamps.wrote(),
             (Poll::Ready(Ok(_)), Self::Tls(_)) => stamps.held_back(),
             (Poll::Ready(Err(_)), _) => {}
         }
-        written
     }
 
     /// Lets go of what TLS holds back.
@@ -160,6 +194,22 @@ impl Stream {
                     .poll_read(&mut cx, &mut ReadBuf::new(&mut byte))
                     .is_pending()
             }
+        }
+    }
+
+    /// Closes the writing side, with the farewell that TLS has.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+        }
+    }
+
+    /// Returns whether the server has chosen HTTP/2 in the TLS handshake (RFC 7301).
+    pub(super) fn has_chosen_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
 

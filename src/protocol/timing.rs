@@ -93,11 +93,30 @@ impl Stamps {
 
     /// Notes that bytes were read.
     pub(super) fn read(&self) {
-        let now = clock::now();
-        if self.first_read.get().is_none() {
-            self.first_read.set(Some(now));
-        }
-        self.last_read.set(Some(now));
+        self.read_at(clock::now());
+    }
+
+    /// Notes that bytes were written in this time, or taken by TLS.
+    pub(super) fn wrote_between(&self, began: Instant, ended: Instant) {
+        self.first_write.set(self.first_write.get().or(Some(began)));
+        self.last_write.set(Some(ended));
+        self.write_stalled.set(false);
+    }
+
+    /// Notes when bytes left that TLS had held back.
+    pub(super) fn left_at(&self, at: Instant) {
+        self.last_write.set(Some(at));
+    }
+
+    /// Notes that bytes were read then.
+    pub(super) fn read_at(&self, at: Instant) {
+        self.first_read.set(self.first_read.get().or(Some(at)));
+        self.last_read.set(Some(at));
+    }
+
+    /// Returns when the first bytes of the request were written.
+    pub(super) fn first_write(&self) -> Option<Instant> {
+        self.first_write.get()
     }
 
     /// Returns whether any of the request was written.
@@ -190,6 +209,12 @@ impl Stopwatch {
     /// Says that the connection was there at once: nothing was waited for.
     pub(super) fn enter_exchanging_at_once(&self) {
         self.phase.set(Phase::Exchanging);
+    }
+
+    /// Says that the connection took the request no sooner than then: until then it waited.
+    pub(super) fn enter_exchanging_at(&self, at: Instant) {
+        self.phase.set(Phase::Exchanging);
+        self.since.set(at.max(self.since.get()));
     }
 
     fn close(&self, now: Instant) {

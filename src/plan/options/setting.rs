@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use crate::plan::error::suggestion;
-use crate::plan::{HttpDebug, Isolation, PlanError};
+use crate::plan::{Http2, HttpDebug, Isolation, PlanError};
 use crate::units::{DURATION_MAX, UnitError, format_duration, parse_bytes, parse_duration};
 
 /// A type of values that options have.
@@ -393,6 +393,19 @@ impl Setting for HttpDebug {
 
     fn write(&self) -> Value {
         word(&HTTP_DEBUGS, self)
+    }
+}
+
+const HTTP2S: [(&str, Http2); 3] =
+    [("auto", Http2::Auto), ("always", Http2::Always), ("never", Http2::Never)];
+
+impl Setting for Http2 {
+    fn read(path: &str, value: Value) -> Result<Self, PlanError> {
+        choice(path, &value, &HTTP2S)
+    }
+
+    fn write(&self) -> Value {
+        word(&HTTP2S, self)
     }
 }
 

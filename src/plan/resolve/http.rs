@@ -41,6 +41,7 @@ pub(super) fn resolve(options: &Options, version: &str) -> Result<HttpPlan, Plan
         no_cookies_reset: options.no_cookies_reset.unwrap_or(false),
         discard_response_bodies: options.discard_response_bodies.unwrap_or(false),
         throw: options.throw.unwrap_or(false),
+        http2: options.http2.unwrap_or_default(),
         debug: debug(options),
         batch: (batch as u32, per_host as u32),
         body_bytes_max: options.body_bytes_max.map_or(BODY_BYTES_MAX, |bytes| bytes.0),
@@ -96,6 +97,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::plan::Http2;
 
     fn http(tree: Value) -> Result<HttpPlan, PlanError> {
         resolve(&Options::from_json(tree).unwrap(), "1.2.3")
@@ -110,6 +112,25 @@ mod tests {
         assert_eq!(http.batch, (20, 6));
         assert_eq!(http.body_bytes_max, 256 << 20);
         assert!(!http.throw && !http.insecure_skip_tls_verify);
+        assert_eq!(http.http2, Http2::Auto);
+    }
+
+    #[test]
+    fn http2_is_one_of_three_words() {
+        for (word, expected) in
+            [("auto", Http2::Auto), ("always", Http2::Always), ("never", Http2::Never)]
+        {
+            assert_eq!(http(json!({ "http2": word })).unwrap().http2, expected);
+        }
+        let message = |tree| Options::from_json(tree).unwrap_err().message;
+        assert_eq!(
+            message(json!({ "http2": true })),
+            r#"option `http2` must be one of "auto", "always", "never"; got true"#
+        );
+        assert_eq!(
+            message(json!({ "htpp2": "auto" })),
+            "unknown option `htpp2`, did you mean `http2`?"
+        );
     }
 
     #[test]

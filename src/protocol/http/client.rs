@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -15,30 +14,27 @@ use rustls::ClientConfig;
 use super::body::Body;
 use super::deadline::Timer;
 use super::h1::{Connection, Event, Head};
+use super::h2::{Failure, HTTP2, Lane, without_connection_headers};
 use super::hop::Hop;
 use super::pool::Pool;
+use super::route::{Tries, Way};
 use super::{Exchange, Headers, Request, Response, ResponseKind, Sent, decode, redirect};
 use crate::clock::{self, Instant};
 use crate::plan::HttpPlan;
-use crate::protocol::connect::{self, Origin};
 use crate::protocol::io::Traffic;
 use crate::protocol::timing::{Phase, Stamps, Stopwatch};
-use crate::protocol::{CookieJar, ErrorKind, Network, ProtocolError, tls};
-
-/// A connection that was idle for longer is looked at again before a request that cannot be
-/// repeated: its end may wait in the queue behind a script that ran long.
-const TRUSTED_IDLE: Duration = Duration::from_millis(10);
+use crate::protocol::{CookieJar, ErrorKind, Network, ProtocolError};
 
 /// One VU's HTTP client: its own keep-alive connections.
 #[derive(Debug)]
 pub struct HttpClient {
-    network: Rc<Network>,
-    plan: Rc<HttpPlan>,
-    pool: Pool,
+    pub(super) network: Rc<Network>,
+    pub(super) plan: Rc<HttpPlan>,
+    pub(super) pool: Pool,
     timer: Timer,
-    traffic: Rc<Traffic>,
+    pub(super) traffic: Rc<Traffic>,
     /// The worker's TLS configuration with this VU's sessions.
-    tls: OnceCell<Arc<ClientConfig>>,
+    pub(super) tls: OnceCell<Arc<ClientConfig>>,
 }
 
 /// What an exchange has come to: readable when it is dropped half-way, too.
@@ -46,6 +42,8 @@ pub struct HttpClient {
 struct Progress {
     watch: Stopwatch,
     stamps: Stamps,
+    /// The stamps of a stream on a shared connection, which takes them along.
+    stream: RefCell<Option<Rc<Stamps>>>,
     line: RefCell<Option<Line>>,
     head: RefCell<Option<Head>>,
     /// Whether the answer was read to its end.
@@ -118,7 +116,11 @@ impl HttpClient {
                 response.warning = Some(format!("stopped after {redirects} redirects"));
             }
             observe(&response.exchange);
-            response.sent = Sent { headers: hop.headers, body: hop.body };
+            let headers = match response.exchange.proto {
+                HTTP2 => without_connection_headers(&hop.headers),
+                _ => hop.headers,
+            };
+            response.sent = Sent { headers, body: hop.body };
             return response;
         }
     }
@@ -144,74 +146,45 @@ impl HttpClient {
         hop.prepare(jar, &self.network, self.plan.no_connection_reuse)?;
         let origin = Rc::clone(hop.url.origin()?);
         let watch = &progress.watch;
+        let mut tries = Tries::default();
         // What is boxed here is rare, and its state large: a send without it stays small.
-        let _slot = match self.pool.free_slot() {
-            Some(slot) => slot,
-            None => Box::pin(self.pool.slot(watch)).await,
-        };
-        let kept = match self.pool.take(&origin) {
-            Some(connection) if is_trusted(&connection, hop) => {
-                watch.enter_exchanging_at_once();
-                Some(connection)
-            }
-            Some(connection) => Box::pin(self.looked_at(connection, watch)).await,
-            None => None,
-        };
-        let mut fresh = kept.is_none();
-        let mut connection = match kept {
-            Some(connection) => connection,
-            None => Box::pin(self.open(&origin, watch)).await?,
+        let mut way = match self.way_at_once(&origin, hop, watch) {
+            Some(way) => way,
+            None => Box::pin(self.way(&origin, hop, watch, &tries)).await?,
         };
         let body = loop {
-            match self.transfer(&mut connection, hop, kind, progress).await {
-                Err(error) if !fresh && may_repeat(&error, hop, &progress.stamps) => {
-                    progress.forget_line();
-                    fresh = true;
-                    drop(connection);
-                    connection = Box::pin(self.open(&origin, watch)).await?;
-                }
-                result => break result?,
+            let result = match &mut way {
+                Way::Own(own) => self.transfer(&mut own.connection, hop, kind, progress).await,
+                Way::Lane(lane) => Box::pin(self.multiplex(lane, hop, kind, progress)).await,
+            };
+            let failure = match result {
+                Ok(body) => break body,
+                Err(failure) => failure,
+            };
+            let fresh = way.is_fresh();
+            if !progress.with_stamps(|stamps| tries.allow(&failure, fresh, hop, stamps)) {
+                return Err(failure.error);
             }
+            progress.forget_line();
+            drop(way);
+            way = Box::pin(self.way_after_pause(&origin, hop, watch, &tries)).await?;
         };
         progress.done.set(true);
-        if connection.settle(&progress.stamps) && !self.plan.no_connection_reuse {
-            self.pool.keep(connection);
-        }
+        self.settle(way, progress);
         match progress.head.borrow().as_ref() {
             Some(head) => decode::decode(&head.headers, body, self.plan.body_bytes_max),
             None => Ok(body),
         }
     }
 
-    /// Returns a kept connection, this one or an older one, after another look at it.
-    async fn looked_at(&self, kept: Box<Connection>, watch: &Stopwatch) -> Option<Box<Connection>> {
-        let mut connection = kept;
-        loop {
-            // The worker looks at its sockets before it comes back to us.
-            tokio::task::yield_now().await;
-            if connection.is_usable() {
-                watch.enter(Phase::Exchanging);
-                return Some(connection);
-            }
-            let origin = Rc::clone(&connection.origin);
-            connection = self.pool.take(&origin)?;
+    /// Keeps a connection after an exchange if it can serve another.
+    fn settle(&self, way: Way<'_>, progress: &Progress) {
+        if let Way::Own(mut own) = way
+            && own.connection.settle(&progress.stamps)
+            && !self.plan.no_connection_reuse
+        {
+            self.pool.keep(own.connection);
         }
-    }
-
-    /// Opens a connection.
-    async fn open(
-        &self,
-        origin: &Rc<Origin>,
-        watch: &Stopwatch,
-    ) -> Result<Box<Connection>, ProtocolError> {
-        self.pool.make_room();
-        let tls = origin.is_tls().then(|| {
-            let ours = || Arc::new(tls::for_one_vu(&self.network.tls()));
-            Arc::clone(self.tls.get_or_init(ours))
-        });
-        let dialed = connect::dial(&self.network, tls, origin, &self.traffic, watch).await?;
-        watch.enter(Phase::Exchanging);
-        Ok(Box::new(Connection::new(dialed, Rc::clone(origin))))
     }
 
     /// Makes one exchange on a connection and returns the answer's body as it came.
@@ -221,43 +194,64 @@ impl HttpClient {
         hop: &Hop,
         kind: ResponseKind,
         progress: &Progress,
-    ) -> Result<Bytes, ProtocolError> {
-        progress.take_line(connection);
-        let mut body = Body::new(match kind {
+    ) -> Result<Bytes, Failure> {
+        progress.take_line(connection.remote, connection.tls_version, None);
+        let mut gathered = Gathered::new(self.body(kind), progress);
+        let request = hop.outgoing(&self.network);
+        connection
+            .exchange(&request, &self.network, &progress.stamps, |event| gathered.take(event))
+            .await?;
+        Ok(gathered.body.into_bytes())
+    }
+
+    /// Makes one exchange on a shared connection and returns the answer's body as it came.
+    async fn multiplex(
+        &self,
+        lane: &Lane,
+        hop: &Hop,
+        kind: ResponseKind,
+        progress: &Progress,
+    ) -> Result<Bytes, Failure> {
+        let stamps = Rc::new(Stamps::default());
+        progress.take_line(lane.line.remote, lane.line.tls_version, Some(Rc::clone(&stamps)));
+        let mut gathered = Gathered::new(self.body(kind), progress);
+        lane.exchange(hop, &stamps, |event| gathered.take(event)).await?;
+        Ok(gathered.body.into_bytes())
+    }
+
+    fn body(&self, kind: ResponseKind) -> Body {
+        Body::new(match kind {
             ResponseKind::Keep => Some(self.plan.body_bytes_max),
             ResponseKind::Discard => None,
-        });
-        let take = |event: Event<'_>| match event {
-            Event::Head(head, length) => {
-                let upgrades = head.status == StatusCode::SWITCHING_PROTOCOLS;
-                progress.head.replace(Some(head));
-                if upgrades {
-                    return Err(ErrorKind::UnexpectedUpgrade.into());
-                }
-                body.announce(length)
-            }
-            Event::Data(data) => body.take(data),
-            Event::End => Ok(()),
-        };
-        let request = hop.outgoing(&self.network);
-        connection.exchange(&request, &self.network, &progress.stamps, take).await?;
-        Ok(body.into_bytes())
+        })
     }
 }
 
-/// Returns whether a kept connection may serve a request without another look at it.
-fn is_trusted(connection: &Connection, hop: &Hop) -> bool {
-    hop.is_idempotent() || clock::now() - connection.idle_since < TRUSTED_IDLE
+/// What has come of an answer.
+struct Gathered<'a> {
+    body: Body,
+    progress: &'a Progress,
 }
 
-/// Returns whether a request that failed on a kept connection may be sent once more, as the server
-/// may have closed it before it saw the request (RFC 9112, 9.3.1).
-fn may_repeat(error: &ProtocolError, hop: &Hop, stamps: &Stamps) -> bool {
-    let closed = matches!(
-        error.kind,
-        ErrorKind::ClosedEarly | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
-    );
-    closed && !stamps.has_read() && (hop.is_idempotent() || !stamps.has_written())
+impl<'a> Gathered<'a> {
+    fn new(body: Body, progress: &'a Progress) -> Self {
+        Self { body, progress }
+    }
+
+    fn take(&mut self, event: Event<'_>) -> Result<(), ProtocolError> {
+        match event {
+            Event::Head(head, length) => {
+                let upgrades = head.status == StatusCode::SWITCHING_PROTOCOLS;
+                self.progress.head.replace(Some(head));
+                if upgrades {
+                    return Err(ErrorKind::UnexpectedUpgrade.into());
+                }
+                self.body.announce(length)
+            }
+            Event::Data(data) => self.body.take(data),
+            Event::End => Ok(()),
+        }
+    }
 }
 
 impl Progress {
@@ -265,27 +259,42 @@ impl Progress {
         Self {
             watch: Stopwatch::start(begun),
             stamps: Stamps::default(),
+            stream: RefCell::default(),
             line: RefCell::default(),
             head: RefCell::default(),
             done: Cell::default(),
         }
     }
 
-    fn take_line(&self, connection: &Connection) {
+    /// Takes note of the connection that serves the exchange; a shared one comes with its own stamps.
+    fn take_line(&self, remote: SocketAddr, tls_version: &'static str, stream: Option<Rc<Stamps>>) {
         self.stamps.clear();
-        self.line
-            .replace(Some(Line { remote: connection.remote, tls_version: connection.tls_version }));
+        self.line.replace(Some(Line { remote, tls_version }));
+        self.stream.replace(stream);
+    }
+
+    /// Looks at when the exchange's bytes passed.
+    fn with_stamps<R>(&self, look: impl FnOnce(&Stamps) -> R) -> R {
+        look(self.stream.borrow().as_deref().unwrap_or(&self.stamps))
     }
 
     /// Gives up a connection that turned out dead: its time was waiting for one that lives.
     fn forget_line(&self) {
         self.watch.enter(Phase::Waiting);
         self.line.replace(None);
+        self.stream.replace(None);
+        // An answer that broke off has a head, which is none of the next attempt's.
+        self.head.replace(None);
     }
 
     fn into_response(self, hop: &Hop, result: Result<Bytes, ProtocolError>) -> Response {
         let line = self.line.into_inner();
-        let stamps = line.is_some().then_some(&self.stamps);
+        let stream = self.stream.into_inner();
+        if let Some(taken) = stream.as_ref().and_then(|stamps| stamps.first_write()) {
+            self.watch.enter_exchanging_at(taken);
+        }
+        let stamps = stream.as_deref().unwrap_or(&self.stamps);
+        let stamps = line.is_some().then_some(stamps);
         let timings = self.watch.timings(stamps, !self.done.get());
         let (error, body) = match result {
             Ok(body) => (None, body),
@@ -325,6 +334,8 @@ impl Response {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::Destination;
     use super::*;
     use crate::plan::{Facts, Options, resolve};

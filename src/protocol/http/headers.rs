@@ -7,6 +7,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// Bytes before each line: the lengths of its name (2) and of its value (4).
 const PREFIX: usize = 6;
@@ -39,6 +40,18 @@ impl Headers {
     /// Returns headers that are known to be valid, in one allocation.
     pub(super) fn of<'a>(lines: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Self {
         let size = lines.clone().map(|(name, value)| PREFIX + name.len() + value.len()).sum();
+        Self::sized(size, lines)
+    }
+
+    /// Returns the headers of a map that are known to be valid, in one allocation.
+    pub(super) fn of_map(map: &HeaderMap) -> Self {
+        let bytes =
+            |(name, value): (&HeaderName, &HeaderValue)| PREFIX + name.as_str().len() + value.len();
+        let lines = map.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        Self::sized(map.iter().map(bytes).sum(), lines)
+    }
+
+    fn sized<'a>(size: usize, lines: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         let mut block = Vec::with_capacity(size);
         for (name, value) in lines {
             push(&mut block, name, value);

@@ -20,10 +20,12 @@ mod deadline;
 mod decode;
 mod destination;
 mod h1;
+mod h2;
 mod headers;
 mod hop;
 mod pool;
 mod redirect;
+mod route;
 
 /// A request to send, with the redirects that may follow it.
 #[derive(Debug, Clone)]
@@ -63,7 +65,7 @@ pub struct Exchange {
     pub method: Method,
     /// The hop's URL, without user and password.
     pub url: Rc<Destination>,
-    /// `HTTP/1.1`; empty without an answer.
+    /// `HTTP/1.1` or `HTTP/2.0`; empty without an answer.
     pub proto: &'static str,
     /// `None` without an answer. There may be one with an error: of the body, say.
     pub status: Option<StatusCode>,

@@ -7,7 +7,7 @@ use super::head::{self, Asked, Framing, HEAD_BYTES_MAX, Head, Parsed, invalid};
 use crate::protocol::{ErrorKind, ProtocolError};
 
 /// Most 1xx heads before an answer: more is a server that never comes to the point.
-const INTERIM_MAX: u8 = 32;
+pub(in crate::protocol::http) const INTERIM_MAX: u8 = 32;
 
 /// Reads one answer, in whatever pieces it comes.
 #[derive(Debug)]

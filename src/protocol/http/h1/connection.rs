@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::ReadBuf;
 
@@ -26,7 +27,7 @@ pub(in crate::protocol::http) struct Connection {
     /// Whether it can serve another exchange: the last one came to its end.
     fit: bool,
     /// When the last exchange ended.
-    pub(in crate::protocol::http) idle_since: Instant,
+    idle_since: Instant,
     pub(in crate::protocol::http) origin: Rc<Origin>,
     pub(in crate::protocol::http) remote: SocketAddr,
     /// Empty without TLS.
@@ -98,6 +99,11 @@ impl Connection {
             Poll::Ready(Ok(()))
         })
         .await
+    }
+
+    /// Returns for how long nothing was on it.
+    pub(in crate::protocol::http) fn idle_time(&self) -> Duration {
+        clock::now().saturating_duration_since(self.idle_since)
     }
 
     /// Ends an exchange; returns whether the connection serves another.
@@ -273,7 +279,7 @@ mod tests {
 
     /// Waits until the runtime has looked at its sockets.
     async fn look() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
     #[test]

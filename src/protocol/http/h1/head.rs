@@ -10,7 +10,7 @@ use crate::protocol::http::Headers;
 use crate::protocol::{ErrorKind, ProtocolError};
 
 /// The largest head that is read.
-pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
+pub(in crate::protocol::http) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// More lines than any head has.
 const LINES_MAX: usize = 100;
 

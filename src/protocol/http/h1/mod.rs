@@ -3,9 +3,9 @@
 //!
 //! [`answer`] and below know no I/O: bytes go in, events come out. [`connection`] moves the bytes.
 
-pub(super) use self::answer::Event;
+pub(super) use self::answer::{Event, INTERIM_MAX};
 pub(super) use self::connection::Connection;
-pub(super) use self::head::Head;
+pub(super) use self::head::{HEAD_BYTES_MAX, Head};
 pub(super) use self::request::{Lines, Outgoing, OutgoingHead};
 
 mod answer;
