@@ -23,6 +23,17 @@ pub fn answer_to<'a>(id: &Id, document: Result<Document<'a>, Problem>) -> Outcom
     }
 }
 
+/// Returns the error that a server tells though it was called for no answer: with the id `null`, or
+/// without one.
+pub fn error_without_call(document: Result<Document<'_>, Problem>) -> Option<RpcError<'_>> {
+    match document {
+        Ok(Document::One(message)) if matches!(message.id, AnswerId::Null | AnswerId::Missing) => {
+            message.failure().filter(|_| !message.ambiguous)
+        }
+        _ => None,
+    }
+}
+
 /// Returns what came of each call of a batch, in the order of the calls; nothing for notifications,
 /// whose id is nothing.
 ///
@@ -168,6 +179,16 @@ mod tests {
         let parse = r#"{"error":{"code":-32700,"message":"Parse error"},"id":null}"#;
         assert_eq!(single(&id, parse), "error -32700");
         assert_eq!(single(&id, r#"{"error":{"code":-32700,"message":"x"}}"#), "error -32700");
+    }
+
+    #[test]
+    fn a_notification_can_be_refused() {
+        let error = |text: &str| error_without_call(read(text.as_bytes())).map(|error| error.code);
+        assert_eq!(error(r#"{"error":{"code":-32600,"message":"x"},"id":null}"#), Some(Some(-32600)));
+        assert_eq!(error(r#"{"error":"x"}"#), Some(None));
+        for text in ["", "x", "[]", r#"{"result":1,"id":null}"#, r#"{"error":"x","id":1}"#] {
+            assert_eq!(error(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! JSON-RPC 2.0 without a transport: how calls are written, and which answer is whose.
 //!
 //! Nothing here waits or sends. [`encode`] and [`encode_batch`] write what a transport carries;
-//! [`read`] takes a document apart without building what it holds, [`answer_to`] and [`answers_to`]
-//! say what came of each call. After <https://www.jsonrpc.org/specification>, with the leniency
+//! [`read`] takes a document apart without building what it holds, [`answer_to`] and [`answers_to`] say
+//! what came of each call. After <https://www.jsonrpc.org/specification>, with the leniency
 //! that real servers need: the member `jsonrpc` is not judged.
 
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use std::fmt;
 
 pub use self::decode::{AnswerId, Document, Message, read};
 pub use self::encode::{Outgoing, encode, encode_batch};
-pub use self::matching::{answer_to, answers_to};
+pub use self::matching::{answer_to, answers_to, error_without_call};
 
 mod decode;
 mod encode;
