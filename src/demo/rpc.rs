@@ -13,8 +13,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use super::relay;
 use super::routes::App;
@@ -65,7 +65,8 @@ struct Answer<'a> {
 struct Call<'a> {
     jsonrpc: Option<&'a str>,
     method: Option<String>,
-    params: Option<Value>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
     #[serde(borrow)]
     id: Option<&'a RawValue>,
 }
@@ -109,11 +110,11 @@ async fn one(app: &App, call: &str) -> Option<String> {
     else {
         return Some(answer(None, Err(RpcError::invalid())));
     };
-    let outcome = match params.unwrap_or(json!([])) {
-        params @ (Value::Array(_) | Value::Object(_)) => {
-            relay::call(&app.relay, &method, &params).await
-        }
-        _ => Err(RpcError::params("they must be an array or an object")),
+    let params = params.map_or("[]", RawValue::get);
+    let outcome = if params.starts_with(['[', '{']) {
+        relay::call(&app.relay, &method, params).await
+    } else {
+        Err(RpcError::params("they must be an array or an object"))
     };
     // `"id": null` is an id, if a discouraged one; serde takes it for none.
     id.map(|id| answer(Some(id), outcome))

@@ -31,8 +31,6 @@ pub(in crate::api) struct Extra(Option<Box<Params>>);
 pub(in crate::api) struct Carried {
     /// 0 if there was no answer.
     pub(in crate::api) status: u16,
-    /// Whether there was an answer with an expected status.
-    pub(in crate::api) expected: bool,
     /// Why there was no answer.
     pub(in crate::api) error: Option<ProtocolError>,
     /// k6's number for the error or the status; 0 if nothing went wrong.
@@ -101,10 +99,9 @@ impl Carrier {
         name: Option<&str>,
         extra: &Extra,
     ) -> Carried {
-        let (request, wanted) = match send::prepare(vu, self.call(body, name, extra)) {
-            Ok(prepared) => prepared,
-            // There is a URL, and cookies are the jar's alone.
-            Err(_) => unreachable!("a carrier's requests can be sent"),
+        // There is a URL, and cookies are the jar's alone.
+        let Ok((request, wanted)) = send::prepare(vu, self.call(body, name, extra)) else {
+            unreachable!("a carrier's requests can be sent")
         };
         let spent = Cell::new(Duration::ZERO);
         let observe = |exchange: &crate::protocol::Exchange| {
@@ -115,7 +112,7 @@ impl Carrier {
         };
         let stopped = vu.interrupt.stopped();
         let response = vu.http.send(request, Some(&*wanted.jar), stopped, observe).await;
-        let expected = send::conclude(vu, &wanted, &response);
+        send::conclude(vu, &wanted, &response);
         let status = response.exchange.status.map_or(0, |status| status.as_u16());
         let error = response.exchange.error;
         let code = match &error {
@@ -123,7 +120,7 @@ impl Carrier {
             None => status_code_error(status).unwrap_or(0),
         };
         let status = if error.is_some() { 0 } else { status };
-        Carried { status, expected, error, code, body: response.body, duration: spent.get() }
+        Carried { status, error, code, body: response.body, duration: spent.get() }
     }
 
     fn call(&self, body: Bytes, name: Option<&str>, extra: &Extra) -> Call {
@@ -157,6 +154,11 @@ impl Carrier {
 }
 
 impl Carried {
+    /// Returns whether there was an answer, with a status that says that it is one (2xx).
+    pub(in crate::api) fn is_answer(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
     /// Returns whether the request was cut off at the end of the test or of the iteration.
     pub(in crate::api) fn is_cut(&self) -> bool {
         self.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Cut)

@@ -49,6 +49,8 @@ impl Params {
     pub(super) fn read(place: &str, value: Value) -> Result<Option<Self>, ApiError> {
         match value {
             Value::Nil | Value::Null => Ok(None),
+            // Luau has one empty table for both, and methods without params have an array of them.
+            Value::Map(map) if map.is_empty() => Ok(Some(Self::Value(Value::List(Vec::new())))),
             Value::List(_) | Value::Map(_) => {
                 crate::api::json::writable(&value)
                     .map_err(|problem| ApiError::usage(format!("{place}: params: {problem}")))?;

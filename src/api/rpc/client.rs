@@ -11,6 +11,8 @@ use crate::protocol::rpc::Id;
 
 pub(in crate::api) const METHODS: &[Method] = &[
     Method { name: "call", params: &["method", "params?", "options?"], waits: true },
+    // The same, for Rhai: there `call` is a word of its own, for functions.
+    Method { name: "request", params: &["method", "params?", "options?"], waits: true },
     Method { name: "notify", params: &["method", "params?", "options?"], waits: true },
     Method { name: "batch", params: &["calls", "options?"], waits: true },
 ];

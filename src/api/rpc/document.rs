@@ -27,9 +27,7 @@ pub(super) fn value(place: &str, json: &str, path: &str) -> Result<Value, ApiErr
     match found {
         Ok(None | Some(Value::Null)) => Ok(Value::Nil),
         Ok(Some(value)) => Ok(value),
-        Err(error) => {
-            Err(ApiError::usage(format!("{place}: the result cannot be built: {error}")))
-        }
+        Err(error) => Err(ApiError::usage(format!("{place}: the result cannot be built: {error}"))),
     }
 }
 
@@ -240,7 +238,10 @@ mod tests {
     fn a_result_nested_too_deeply_is_an_error_and_its_text_is_not() {
         let deep = format!("{}1{}", "[".repeat(300), "]".repeat(300));
         let error = value("reply.result", &deep, "").unwrap_err().message;
-        assert!(error.starts_with("reply.result: the result cannot be built: recursion"), "{error}");
+        assert!(
+            error.starts_with("reply.result: the result cannot be built: recursion"),
+            "{error}"
+        );
         assert_eq!(raw("reply.raw", &deep, "").unwrap(), Some(deep.as_str()));
         assert_eq!(raw("reply.raw", &deep, "0.0").unwrap().map(str::len), Some(597));
     }

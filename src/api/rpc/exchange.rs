@@ -42,9 +42,7 @@ pub(super) async fn call(client: Rc<Client>, vu: Rc<VuContext>, call: Call, extr
     let carried = client.carrier.post(&vu, body.into(), name, &extra).await;
     let outcome = match (&carried.error, &call.id) {
         (Some(_), _) => Err(Box::new(Failure::of_http(&carried))),
-        (None, Some(id)) => {
-            concluded(rpc::answer_to(id, rpc::read(&carried.body)), &carried)
-        }
+        (None, Some(id)) => concluded(rpc::answer_to(id, rpc::read(&carried.body)), &carried),
         (None, None) => notified(&carried),
     };
     reply(&vu, tags, call, &carried, outcome)
@@ -75,7 +73,7 @@ pub(super) async fn batch(
             let outcome = match (&carried.error, outcome) {
                 (Some(_), _) => Err(Box::new(Failure::of_http(&carried))),
                 (None, Some(outcome)) => concluded(outcome, &carried),
-                (None, None) if !carried.expected => Err(Box::new(Failure::of_http(&carried))),
+                (None, None) if !carried.is_answer() => Err(Box::new(Failure::of_http(&carried))),
                 // What the server answers is about the calls beside it.
                 (None, None) => Ok(None),
             };
@@ -100,7 +98,7 @@ fn encoded(calls: &[Numbered]) -> Bytes {
 fn notified(carried: &Carried) -> Result<Option<Bytes>, Box<Failure>> {
     match rpc::error_without_call(rpc::read(&carried.body)) {
         Some(error) => concluded(Outcome::Error(error), carried),
-        None if !carried.expected => Err(Box::new(Failure::of_http(carried))),
+        None if !carried.is_answer() => Err(Box::new(Failure::of_http(carried))),
         None => Ok(None),
     }
 }

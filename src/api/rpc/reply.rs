@@ -63,21 +63,17 @@ impl Failure {
     /// Returns the failure of a request that got no answer to its calls from HTTP.
     pub(super) fn of_http(carried: &Carried) -> Self {
         let data = shown(&carried.body);
-        match &carried.error {
-            Some(error) => {
-                let timed_out = error.kind == ErrorKind::Timeout;
-                let tag = if timed_out { "timeout".into() } else { error.message.clone().into() };
-                let code = Some(i64::from(carried.code));
-                Self { code, message: error.message.clone(), kind: "network", data, tag }
-            }
-            None => {
-                let message = format!("http {}", carried.status);
-                let tag = message.clone().into();
-                // A status that is none of k6's errors is one that nobody expected.
-                let code = Some(i64::from(if carried.code == 0 { 1000 } else { carried.code }));
-                Self { code, message, kind: "http", data, tag }
-            }
+        if let Some(error) = &carried.error {
+            let timed_out = error.kind == ErrorKind::Timeout;
+            let tag = if timed_out { "timeout".into() } else { error.message.clone().into() };
+            let code = Some(i64::from(carried.code));
+            return Self { code, message: error.message.clone(), kind: "network", data, tag };
         }
+        let message = format!("http {}", carried.status);
+        let tag = message.clone().into();
+        // k6 has no number for a redirect that leads nowhere, and its kin.
+        let code = Some(i64::from(if carried.code == 0 { 1000 } else { carried.code }));
+        Self { code, message, kind: "http", data, tag }
     }
 
     /// Returns the failure of a call without an answer that could be believed.
@@ -136,7 +132,7 @@ pub(super) fn concluded(
         }
     };
     match outcome {
-        Outcome::Result(_) | Outcome::Broken(_) if !carried.expected => {
+        Outcome::Result(_) | Outcome::Broken(_) if !carried.is_answer() => {
             Err(Box::new(Failure::of_http(carried)))
         }
         Outcome::Result(result) => Ok(Some(part(result))),

@@ -293,7 +293,8 @@ mod tests {
 
     #[test]
     fn numbers_of_any_length_keep_their_digits() {
-        let digits = "115792089237316195423570985008687907853269984665640564039457584007913129639935";
+        let digits =
+            "115792089237316195423570985008687907853269984665640564039457584007913129639935";
         assert_eq!(one(&format!(r#"{{"result":{digits},"id":1}}"#)).result, Some(digits));
         let nested = format!(r#"[{{"v":[-{digits},{digits}.5e-3]}}]"#);
         assert_eq!(one(&format!(r#"{{"result":{nested}}}"#)).result, Some(nested.as_str()));
@@ -362,7 +363,8 @@ mod tests {
 
     #[test]
     fn notifications_have_a_method_and_params() {
-        let text = r#"{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"0x1"}}"#;
+        let text =
+            r#"{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"0x1"}}"#;
         let message = one(text);
         assert_eq!(message.method.as_deref(), Some("eth_subscription"));
         assert_eq!(message.params, Some(r#"{"subscription":"0x1"}"#));

@@ -45,9 +45,7 @@ pub fn encode<P: Serialize>(call: &Outgoing<'_, P>) -> Result<Vec<u8>, serde_jso
 ///
 /// # Errors
 /// If params have no form in JSON.
-pub fn encode_batch<P: Serialize>(
-    calls: &[Outgoing<'_, P>],
-) -> Result<Vec<u8>, serde_json::Error> {
+pub fn encode_batch<P: Serialize>(calls: &[Outgoing<'_, P>]) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(calls)
 }
 

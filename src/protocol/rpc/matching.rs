@@ -45,9 +45,8 @@ pub fn answers_to<'a>(
     ids: &[Option<Id>],
     document: Result<Document<'a>, Problem>,
 ) -> Vec<Option<Outcome<'a>>> {
-    let all = |outcome: Outcome<'a>| {
-        ids.iter().map(|id| id.as_ref().map(|_| outcome.clone())).collect()
-    };
+    let all =
+        |outcome: Outcome<'a>| ids.iter().map(|id| id.as_ref().map(|_| outcome.clone())).collect();
     match document {
         Err(problem) => all(Outcome::Broken(problem)),
         Ok(Document::Nothing) => all(Outcome::Broken(Problem::NoAnswer)),
@@ -145,7 +144,10 @@ mod tests {
         assert_eq!(single(&one, r#"{"jsonrpc":"2.0","result":"0x1","id":1}"#), "result \"0x1\"");
         assert_eq!(single(&one, r#"{"result":null,"id":1}"#), "result null");
         assert_eq!(single(&one, r#"{"result":null,"error":null,"id":1}"#), "result null");
-        assert_eq!(single(&one, r#"{"error":{"code":-32000,"message":"x"},"id":1}"#), "error -32000");
+        assert_eq!(
+            single(&one, r#"{"error":{"code":-32000,"message":"x"},"id":1}"#),
+            "error -32000"
+        );
         assert_eq!(single(&text, r#"{"result":2,"id":"1"}"#), "result 2");
     }
 
@@ -184,7 +186,10 @@ mod tests {
     #[test]
     fn a_notification_can_be_refused() {
         let error = |text: &str| error_without_call(read(text.as_bytes())).map(|error| error.code);
-        assert_eq!(error(r#"{"error":{"code":-32600,"message":"x"},"id":null}"#), Some(Some(-32600)));
+        assert_eq!(
+            error(r#"{"error":{"code":-32600,"message":"x"},"id":null}"#),
+            Some(Some(-32600))
+        );
         assert_eq!(error(r#"{"error":"x"}"#), Some(None));
         for text in ["", "x", "[]", r#"{"result":1,"id":null}"#, r#"{"error":"x","id":1}"#] {
             assert_eq!(error(text), None, "{text}");
@@ -227,10 +232,7 @@ mod tests {
     fn calls_that_share_an_id_take_their_answers_in_order() {
         let text = r#"[{"id":7,"result":1},{"id":7,"result":2}]"#;
         assert_eq!(batch(&numbers(&[7, 7]), text), ["result 1", "result 2"]);
-        assert_eq!(
-            batch(&numbers(&[7, 7]), r#"[{"id":7,"result":1}]"#),
-            ["result 1", "no answer"]
-        );
+        assert_eq!(batch(&numbers(&[7, 7]), r#"[{"id":7,"result":1}]"#), ["result 1", "no answer"]);
         let three = r#"[{"id":7,"result":1},{"id":7,"result":2},{"id":7,"result":3}]"#;
         assert_eq!(batch(&numbers(&[7, 7]), three), ["duplicate answer", "duplicate answer"]);
     }
@@ -238,10 +240,7 @@ mod tests {
     #[test]
     fn errors_without_an_id_go_to_calls_without_an_answer() {
         let text = r#"[{"id":null,"error":{"code":-32600,"message":"x"}},{"id":2,"result":2}]"#;
-        assert_eq!(
-            batch(&numbers(&[1, 2, 3]), text),
-            ["error -32600", "result 2", "no answer"]
-        );
+        assert_eq!(batch(&numbers(&[1, 2, 3]), text), ["error -32600", "result 2", "no answer"]);
         // A result without an id is nobody's.
         assert_eq!(batch(&numbers(&[1]), r#"[{"id":null,"result":1}]"#), ["no answer"]);
     }
