@@ -16,6 +16,9 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
 
+#[path = "support/odd_relay.rs"]
+mod odd_relay;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,6 +41,8 @@ static DEMO: LazyLock<Demo> = LazyLock::new(|| {
     let listen = "127.0.0.1:0".parse().unwrap();
     Demo::start(Settings { listen, ..Settings::default() }).unwrap()
 });
+
+static ODD_RELAY: LazyLock<std::net::SocketAddr> = LazyLock::new(odd_relay::start);
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api")
@@ -134,6 +139,7 @@ fn run_script(name: &str) -> Result<(Ending, String), String> {
     let program = Program::load(&root().join(name), &[root()]).unwrap();
     let env = BTreeMap::from([
         ("BASE_URL".to_owned(), format!("http://{}", DEMO.address())),
+        ("ODD_RELAY_URL".to_owned(), format!("http://{}", *ODD_RELAY)),
         // Nothing listens on this port, which is reserved.
         ("CLOSED_URL".to_owned(), "http://127.0.0.1:1".to_owned()),
         ("GREETING".to_owned(), "hello".to_owned()),
@@ -227,6 +233,7 @@ modules! {
     the_languages_own_things_are_the_same "language",
     metrics_are_the_same_in_both_languages "metrics",
     random_is_the_same_in_both_languages "random",
+    rpc_is_the_same_in_both_languages "rpc",
     time_is_the_same_in_both_languages "time",
 }
 

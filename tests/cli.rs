@@ -3,6 +3,9 @@
 //! Each test starts the real binary in a folder of its own, against a demo target of its own.
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
+#[path = "support/odd_relay.rs"]
+mod odd_relay;
+
 mod cli {
     mod bench;
     mod codes;
@@ -11,5 +14,6 @@ mod cli {
     mod life;
     mod measuring;
     mod options;
+    mod rpc;
     mod signals;
 }

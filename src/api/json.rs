@@ -54,10 +54,18 @@ fn extract_from(what: &str, bytes: &[u8], path: &str) -> Result<Value, ApiError>
 fn encode(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     let value = args.take(0);
     let pretty = args.fields(1, &["pretty"])?.bool("pretty")?.unwrap_or(false);
-    check(&value, &mut Vec::new()).map_err(|e| ApiError::usage(format!("{}: {e}", args.call)))?;
+    writable(&value).map_err(|problem| ApiError::usage(format!("{}: {problem}", args.call)))?;
     let text =
         if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
     text.map(Value::from).map_err(|error| ApiError::usage(format!("{}: {error}", args.call)))
+}
+
+/// Checks that a value can be written as JSON.
+///
+/// # Errors
+/// If it holds something without a form in JSON; the text says what, and where.
+pub(super) fn writable(value: &Value) -> Result<(), String> {
+    check(value, &mut Vec::new())
 }
 
 /// Checks that a value can be written as JSON; `place` leads to it.

@@ -56,6 +56,15 @@ impl Path {
         parse(text, 0)
     }
 
+    /// Returns the names and indexes that the path consists of; nothing if it has an operator.
+    pub(super) fn names(&self) -> Option<Vec<&str>> {
+        let names = self.0.iter().map(|step| match step {
+            Step::Name(name) => Some(name.as_str()),
+            _ => None,
+        });
+        names.collect()
+    }
+
     /// Follows the path into a value.
     pub(super) fn find(&self, value: &Value) -> Option<Value> {
         find(&self.0, value)

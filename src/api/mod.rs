@@ -35,6 +35,7 @@ mod json_path;
 mod kingtide;
 mod metrics;
 mod random;
+mod rpc;
 mod slices;
 mod text;
 mod time;
@@ -44,6 +45,7 @@ mod value;
 pub const MODULES: &[Module] = &[
     kingtide::MODULE,
     http::MODULE,
+    rpc::MODULE,
     metrics::MODULE,
     json::MODULE,
     encoding::MODULE,
@@ -59,6 +61,8 @@ pub const METHOD_TABLES: &[&[Method]] = &[
     http::HEADERS_METHODS,
     http::JAR_METHODS,
     http::SESSION_METHODS,
+    rpc::CLIENT_METHODS,
+    rpc::REPLY_METHODS,
     metrics::METRIC_METHODS,
     crypto::HASH_METHODS,
     html::SELECTION_METHODS,

@@ -15,10 +15,11 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::faults::Faults;
 use super::observe::{self, Endpoint};
+use super::relay::Relay;
 use super::session::Sessions;
 use super::settings::Settings;
 use super::store::Store;
-use super::{notes, probes};
+use super::{notes, probes, rpc};
 use crate::clock;
 
 /// The largest request body, and the largest that is echoed, in bytes.
@@ -32,6 +33,7 @@ const UNMATCHED: &str = "unmatched";
 pub(super) struct App {
     pub(super) store: Store,
     pub(super) sessions: Sessions,
+    pub(super) relay: Relay,
     pub(super) endpoints: Vec<Arc<Endpoint>>,
     pub(super) in_flight: Arc<AtomicU64>,
     index: String,
@@ -80,6 +82,7 @@ fn table() -> Vec<Route> {
         route("/api/redirect/{n}", "200 after that many hops", get(probes::redirect)),
         route("/api/cookies", "the cookies that were sent", get(probes::cookies)),
         route("/api/cookies/set", "?name=value: sets cookies", get(probes::set_cookies)),
+        route("/api/rpc", "POST JSON-RPC 2.0: an Ethereum-like relay", post(rpc::rpc)),
         route("/api/gzip", "JSON in gzip", get(probes::gzip)),
     ]
 }
@@ -105,7 +108,8 @@ pub(super) fn router(settings: &Settings, store: Store) -> Router {
     }
     let unmatched = endpoint(UNMATCHED);
     endpoints.push(Arc::clone(&unmatched));
-    let app = App { store, sessions: Sessions::new(), endpoints, in_flight, index };
+    let (sessions, relay) = (Sessions::new(), Relay::new());
+    let app = App { store, sessions, relay, endpoints, in_flight, index };
     router
         .fallback(not_found.layer(from_fn_with_state(unmatched, observe::observe)))
         .layer(DefaultBodyLimit::max(BODY_MAX))

@@ -5,7 +5,7 @@
 //! which thresholds, progress and summary read. Every distribution is a [`Histogram`] that adds bit
 //! for bit, so it does not matter how many workers there were.
 
-pub use self::aggregate::{Aggregate, Check, Endpoint};
+pub use self::aggregate::{Aggregate, Check, Endpoint, RpcMethod};
 pub use self::histogram::{Histogram, HistogramError, Range};
 pub use self::registry::{Definition, Kind, MetricError, MetricId, Registry, Unit, builtin};
 pub use self::request::{RequestSample, RequestTimings};

@@ -217,6 +217,43 @@ fn violated_errors() -> Vec<ErrorResult> {
     ]
 }
 
+/// A run of 10 seconds against a relay: single calls, and batches of three.
+pub(super) fn relay() -> Fixture {
+    let plan = plan(vec![closed("callers", 1, 10)], &[("rpc_req_failed", "rate < 1%")]);
+    let mut recorder = Recorder::new(&plan);
+    let url = "http://127.0.0.1:8545/";
+    for _ in 0..10 {
+        for number in 0..5 {
+            let tags = recorder.iteration("callers", false, 5_000);
+            recorder.request(tags, "POST", url, 400, 200);
+            recorder.rpc(tags, "eth_blockNumber", 400, "");
+            if number < 2 {
+                recorder.request(tags, "POST", "batch", 9_000, 200);
+                for call in 0..3 {
+                    let error = if number == 0 && call == 0 { "-32000" } else { "" };
+                    recorder.rpc(tags, "eth_call", 9_000, error);
+                }
+            }
+            recorder.request(tags, "POST", url, 400, 200);
+            recorder.rpc(tags, "eth_blockNumber", 400, "");
+        }
+        recorder.tick();
+    }
+    let mut fixture = recorder.finish(plan, "relay.luau");
+    fixture.outcome = Outcome {
+        exit_code: 2,
+        verdict: "thresholds",
+        reason: "rpc_req_failed: rate < 1%".to_owned(),
+    };
+    fixture.scenarios = vec![ended("callers", "constant-vus", None, [50, 0, 0, 0, 1])];
+    fixture
+}
+
+/// Returns every fixture.
+pub(super) fn all() -> [Fixture; 5] {
+    [passed(), violated(), relay(), empty(), odd()]
+}
+
 /// A run that ended before anything happened.
 pub(super) fn empty() -> Fixture {
     let plan = plan(vec![open("readers", 30.0, 30)], &[("http_req_duration", "p(95) < 200ms")]);
@@ -358,6 +395,15 @@ impl Recorder {
             timings: RequestTimings { waiting, ..RequestTimings::default() },
         };
         self.shard.add_request(base, &sample);
+    }
+
+    fn rpc(&mut self, base: TagSetId, method: &str, micros: u64, error: &str) {
+        let own = [("rpc_error", error), ("rpc_method", method)];
+        let tags = self.shard.tag_set(base, &own);
+        let duration = self.time(micros);
+        self.shard.add(builtin::RPC_REQS, tags, 1.0);
+        self.shard.add_duration(builtin::RPC_REQ_DURATION, tags, duration);
+        self.shard.add(builtin::RPC_REQ_FAILED, tags, f64::from(u8::from(!error.is_empty())));
     }
 
     fn check(&mut self, base: TagSetId, group: &str, name: &str, passed: bool) {

@@ -28,7 +28,7 @@ const TREND_STATS: [Stat; 9] = [
 
 /// Returns the summary. Times are in milliseconds, rates per second of the run or shares of 1.
 pub fn summary_json(results: &Results<'_>) -> Value {
-    json!({
+    let mut summary = json!({
         "schema": SCHEMA,
         "outcome": {
             "exit_code": results.outcome.exit_code,
@@ -49,7 +49,12 @@ pub fn summary_json(results: &Results<'_>) -> Value {
             "memory_bytes": results.generator.memory_bytes,
             "warnings": results.generator.warnings,
         },
-    })
+    });
+    let rpc = rpc_methods(results);
+    if !rpc.is_empty() {
+        summary["rpc"] = rpc.into();
+    }
+    summary
 }
 
 fn metadata(results: &Results<'_>) -> Value {
@@ -115,7 +120,8 @@ fn metric(results: &Results<'_>, id: MetricId, definition: &Definition, stats: S
         }
         Stats::Rate { passes, total } => {
             let share = stats.stat(Stat::Rate, elapsed).unwrap_or(0.0);
-            let counted = if id == builtin::HTTP_REQ_FAILED { "failed" } else { "passes" };
+            let of_failures = [builtin::HTTP_REQ_FAILED, builtin::RPC_REQ_FAILED].contains(&id);
+            let counted = if of_failures { "failed" } else { "passes" };
             json!({ "rate": finite(share), counted: passes, "total": total })
         }
         Stats::Trend(..) => trend(results, stats),
@@ -186,6 +192,19 @@ fn endpoints(results: &Results<'_>) -> Vec<Value> {
         })
     };
     results.aggregate.endpoints().map(one).collect()
+}
+
+fn rpc_methods(results: &Results<'_>) -> Vec<Value> {
+    let one = |method: &crate::metrics::RpcMethod| {
+        json!({
+            "method": &*method.name,
+            "count": method.count,
+            "rate": rate(method.count as f64, results.metadata.duration),
+            "errors": method.errors,
+            "values": trend(results, Stats::Trend(&method.duration, &Unit::Time)),
+        })
+    };
+    results.aggregate.rpc_methods().map(one).collect()
 }
 
 fn scenario(scenario: &ScenarioResult) -> (String, Value) {
@@ -259,7 +278,7 @@ mod tests {
 
     #[test]
     fn summaries_of_all_runs_are_valid() {
-        for fixture in [fixture::passed(), fixture::violated(), fixture::empty(), fixture::odd()] {
+        for fixture in fixture::all() {
             assert_valid(&summary_json(&fixture.results()));
         }
     }
@@ -316,6 +335,30 @@ mod tests {
         let summary = without_histograms(summary_json(&fixture::violated().results()));
         let text = serde_json::to_string_pretty(&summary).unwrap();
         insta::assert_snapshot!("summary_json", text);
+    }
+
+    #[test]
+    fn json_rpc_calls_have_a_row_for_each_method() {
+        let summary = summary_json(&fixture::relay().results());
+        assert_valid(&summary);
+        let rows: Vec<_> = summary["rpc"].as_array().unwrap().iter().collect();
+        let told = rows.iter().map(|row| (&row["method"], &row["count"], &row["errors"]));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                (&json!("eth_blockNumber"), &json!(100), &json!(0)),
+                (&json!("eth_call"), &json!(60), &json!(10)),
+            ]
+        );
+        assert!(rows[1]["values"]["p(99)"].as_f64().unwrap() > 10.0);
+        let failed = &summary["metrics"]["rpc_req_failed"]["values"];
+        assert_eq!((&failed["failed"], &failed["total"]), (&json!(10), &json!(160)));
+        assert!(!is_valid(&{
+            let mut spoiled = summary.clone();
+            spoiled["rpc"][0]["unknown"] = json!(1);
+            spoiled
+        }));
+        assert!(summary_json(&fixture::passed().results()).get("rpc").is_none());
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub fn summary(results: &Results<'_>, style: Style) -> String {
         judged::thresholds(results, style),
         judged::checks(results, style),
         rows::endpoints(results, style),
+        rows::rpc_methods(results, style),
         rows::scenarios(results, style),
         measured::metrics(results, style),
         totals(results, style),
@@ -255,6 +256,11 @@ mod tests {
     }
 
     #[test]
+    fn json_rpc_calls_by_method() {
+        insta::assert_snapshot!("relay_80", shown(&fixture::relay(), 80));
+    }
+
+    #[test]
     fn an_empty_run() {
         insta::assert_snapshot!("empty_80", shown(&fixture::empty(), 80));
     }
@@ -275,7 +281,7 @@ mod tests {
 
     #[test]
     fn colors_add_nothing_but_color() {
-        for fixture in [fixture::passed(), fixture::violated(), fixture::empty(), fixture::odd()] {
+        for fixture in fixture::all() {
             let style = Style { color: true, width: 90, unicode: true };
             let colored = summary(&fixture.results(), style);
             assert_eq!(without_colors(&colored), shown(&fixture, 90));
@@ -284,7 +290,7 @@ mod tests {
 
     #[test]
     fn no_line_is_wider_than_the_terminal() {
-        for fixture in [fixture::passed(), fixture::violated(), fixture::empty(), fixture::odd()] {
+        for fixture in fixture::all() {
             for width in [0, 60, 61, 73, 80, 100, 120, 200] {
                 for line in shown(&fixture, width).lines() {
                     assert!(width_of(line) <= width.max(Style::WIDTH_MIN), "{width}: {line}");

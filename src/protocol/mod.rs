@@ -17,6 +17,7 @@ mod hosts;
 pub mod http;
 mod io;
 mod network;
+pub mod rpc;
 #[cfg(test)]
 mod testing;
 mod timing;

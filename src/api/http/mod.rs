@@ -10,6 +10,7 @@ use super::{ApiError, Args, Function, Module, Object, Run, VuContext, Wait};
 
 mod batch;
 mod body;
+mod carrier;
 mod cookies;
 mod expect;
 mod page;
@@ -56,6 +57,7 @@ pub(super) const MODULE: Module = Module {
     constants: &[],
 };
 
+pub(super) use self::carrier::{Carried, Carrier, Extra};
 pub(super) use self::cookies::METHODS as JAR_METHODS;
 pub(super) use self::response::{HEADERS_METHODS, METHODS as RESPONSE_METHODS};
 pub(super) use self::session::METHODS as SESSION_METHODS;

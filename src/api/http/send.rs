@@ -13,14 +13,14 @@ use crate::plan::HttpDebug;
 use crate::protocol::{self, CookieJar, Exchange, Headers, Request, Response, ResponseKind};
 
 /// What is to be made of a call's answer.
-struct Wanted {
+pub(super) struct Wanted {
     kind: Kind,
     throw: bool,
     expected: Rc<Expected>,
     tags: TagSetId,
     /// The row it belongs to, if the author names it.
     name: Option<String>,
-    jar: Rc<RefCell<CookieJar>>,
+    pub(super) jar: Rc<RefCell<CookieJar>>,
 }
 
 /// Sends a call and returns its response, whatever came of it.
@@ -43,7 +43,7 @@ pub(super) async fn send(vu: Rc<VuContext>, call: Call) -> Result<Value, ApiErro
 ///
 /// # Errors
 /// If there is nothing to send; it is then what the call answers.
-fn prepare(
+pub(super) fn prepare(
     vu: &Rc<VuContext>,
     call: Call,
 ) -> Result<(Request, Wanted), Box<Result<Value, ApiError>>> {
@@ -95,16 +95,21 @@ fn prepare(
 
 /// Makes what the call answers of the client's response.
 fn answered(vu: &VuContext, wanted: &Wanted, response: Response) -> Result<Value, ApiError> {
+    let expected = conclude(vu, wanted, &response);
+    thrown(wanted.throw, Answered::new(response, wanted.kind, expected))
+}
+
+/// Shows what is to be shown of a response, and returns whether it is as expected.
+pub(super) fn conclude(vu: &VuContext, wanted: &Wanted, response: &Response) -> bool {
     let debugging = vu.worker.http.debug;
     if debugging != HttpDebug::Off {
-        debug(vu, &response, debugging);
+        debug(vu, response, debugging);
     }
     if let Some(warning) = &response.warning {
         vu.log(LogLevel::Warn, warning.clone());
     }
-    let expected = response.exchange.error.is_none()
-        && response.exchange.status.is_some_and(|status| wanted.expected.has(status.as_u16()));
-    thrown(wanted.throw, Answered::new(response, wanted.kind, expected))
+    response.exchange.error.is_none()
+        && response.exchange.status.is_some_and(|status| wanted.expected.has(status.as_u16()))
 }
 
 /// Puts the call's own cookies into its headers. The client adds those of the jar whose names are not
@@ -138,7 +143,7 @@ fn thrown(throw: bool, answered: Answered) -> Result<Value, ApiError> {
 }
 
 /// Records one hop.
-fn record(vu: &VuContext, wanted: &Wanted, exchange: &Exchange) {
+pub(super) fn record(vu: &VuContext, wanted: &Wanted, exchange: &Exchange) {
     let name = wanted.name.as_deref().unwrap_or_else(|| exchange.url.name());
     let status = exchange.status.map_or(0, |status| status.as_u16());
     let (error, error_code, cut) = match &exchange.error {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{MetricId, Registry, Selector, Snapshot, Stats, TagSetId, Tags, builtin};
 
-pub use self::table::{Check, Endpoint};
+pub use self::table::{Check, Endpoint, RpcMethod};
 
 use self::table::{Rows, Tables};
 use self::tally::Tally;
@@ -23,8 +23,8 @@ const SUMMED: [MetricId; 3] = [builtin::VUS, builtin::VUS_MAX, builtin::GENERATO
 ///
 /// Snapshots are merged as they come; [`Aggregate::tick`] ends the interval once those of all
 /// workers are in. Metrics and selectors show what the ticks closed, so that readers never see half
-/// an interval; endpoints and checks show all that was merged. A metric as a whole leaves out what
-/// `setup` and `teardown` recorded (`phase:setup`, `phase:teardown`), as do the rows and every
+/// an interval; the rows (endpoints, JSON-RPC methods, checks) show all that was merged. A metric as
+/// a whole leaves out what `setup` and `teardown` recorded (`phase:setup`, `phase:teardown`), as do the rows and every
 /// selector that does not name `phase`.
 ///
 /// Memory is bounded by metrics, selectors, rows and tag sets, not by samples.
@@ -213,6 +213,11 @@ impl Aggregate {
     /// Returns the requests by name and method, in the order in which they were first seen.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.tables.endpoints.values()
+    }
+
+    /// Returns the JSON-RPC calls by method, in the order in which they were first seen.
+    pub fn rpc_methods(&self) -> impl Iterator<Item = &RpcMethod> {
+        self.tables.rpc_methods.values()
     }
 
     /// Returns the checks, in the order in which they were first seen.

@@ -1,4 +1,4 @@
-//! The summary's rows: requests by name and method, and checks.
+//! The summary's rows: requests by name and method, JSON-RPC calls by method, and checks.
 
 use std::sync::Arc;
 
@@ -21,6 +21,19 @@ pub struct Endpoint {
     pub duration: Histogram,
 }
 
+/// The JSON-RPC calls of one method, whatever carried them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RpcMethod {
+    /// The tag `rpc_method`.
+    pub name: Arc<str>,
+    /// Calls, those of batches each for itself.
+    pub count: u64,
+    /// Calls that failed.
+    pub errors: u64,
+    /// `rpc_req_duration` in ticks.
+    pub duration: Histogram,
+}
+
 /// The results of one check in one group and scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
@@ -40,6 +53,7 @@ pub struct Check {
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     pub(super) endpoints: IndexMap<(Arc<str>, Arc<str>), Endpoint>,
+    pub(super) rpc_methods: IndexMap<Arc<str>, RpcMethod>,
     pub(super) checks: IndexMap<[Arc<str>; 3], Check>,
 }
 
@@ -47,6 +61,7 @@ pub(super) struct Tables {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Rows {
     endpoint: Option<usize>,
+    rpc_method: Option<usize>,
     check: Option<usize>,
 }
 
@@ -81,8 +96,34 @@ impl Tables {
                     endpoint.duration.add(trend);
                 }
             }
+            (builtin::RPC_REQS, Stats::Counter { count }) => {
+                if let Some(method) = self.rpc_method(rows, tags) {
+                    method.count += count as u64;
+                }
+            }
+            (builtin::RPC_REQ_FAILED, Stats::Rate { passes, .. }) => {
+                if let Some(method) = self.rpc_method(rows, tags) {
+                    method.errors += passes;
+                }
+            }
+            (builtin::RPC_REQ_DURATION, Stats::Trend(trend, _)) => {
+                if let Some(method) = self.rpc_method(rows, tags) {
+                    method.duration.add(trend);
+                }
+            }
             _ => {}
         }
+    }
+
+    fn rpc_method(&mut self, rows: &mut Rows, tags: &Tags) -> Option<&mut RpcMethod> {
+        if rows.rpc_method.is_none() {
+            let name: Arc<str> = Arc::from(tags.get("rpc_method")?);
+            let entry = self.rpc_methods.entry(Arc::clone(&name));
+            rows.rpc_method = Some(entry.index());
+            let duration = Histogram::new(Range::Time);
+            entry.or_insert(RpcMethod { name, count: 0, errors: 0, duration });
+        }
+        Some(&mut self.rpc_methods[rows.rpc_method?])
     }
 
     fn endpoint(&mut self, rows: &mut Rows, tags: &Tags) -> Option<&mut Endpoint> {

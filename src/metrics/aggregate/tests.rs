@@ -116,6 +116,30 @@ fn requests_make_a_row_per_name_and_method_over_all_workers() {
 }
 
 #[test]
+fn json_rpc_calls_make_a_row_per_method_over_all_workers() {
+    let (registry, mut aggregate) = aggregate(&["rpc_req_failed{rpc_error:-32000}"]);
+    for worker in 0..2 {
+        let mut shard = Shard::new(Arc::clone(&registry), 1000);
+        let calls = [("a", "", ""), ("a", "-32000", ""), ("b", "", ""), ("a", "", "setup")];
+        for (method, error, phase) in calls {
+            let own = [("rpc_method", method), ("rpc_error", error), ("phase", phase)];
+            let tags = shard.tag_set(TagSetId::EMPTY, &own);
+            shard.add(builtin::RPC_REQS, tags, 1.0);
+            shard.add_duration(builtin::RPC_REQ_DURATION, tags, Duration::from_millis(7));
+            shard.add(builtin::RPC_REQ_FAILED, tags, f64::from(u8::from(!error.is_empty())));
+        }
+        aggregate.merge(worker, shard.take(), seconds(1));
+    }
+    aggregate.tick(seconds(1));
+    let rows: Vec<_> = aggregate
+        .rpc_methods()
+        .map(|row| (&*row.name, row.count, row.errors, row.duration.count(), row.duration.max()))
+        .collect();
+    assert_eq!(rows, [("a", 4, 2, 4, 7_000), ("b", 2, 0, 2, 7_000)]);
+    assert_eq!(aggregate.selector(0), Some(Stats::Rate { passes: 2, total: 2 }));
+}
+
+#[test]
 fn checks_are_counted_by_name_group_and_scenario() {
     let (registry, mut aggregate) = aggregate(&[]);
     let mut shard = Shard::new(registry, 1000);

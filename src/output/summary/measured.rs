@@ -12,10 +12,9 @@ pub(super) fn metrics(results: &Results<'_>, style: Style) -> Vec<String> {
         .aggregate
         .metrics()
         .filter(|(id, _)| {
-            let other_protocol = (builtin::WS_CONNECTING..=builtin::RPC_REQ_FAILED).contains(id);
-            usize::from(id.0) >= builtin::ALL.len()
-                || other_protocol
-                || *id == builtin::GROUP_DURATION
+            // JSON-RPC's have a table of their own.
+            let of_sockets = (builtin::WS_CONNECTING..=builtin::WS_ROUND_TRIP).contains(id);
+            usize::from(id.0) >= builtin::ALL.len() || of_sockets || *id == builtin::GROUP_DURATION
         })
         .map(|(id, stats)| (registry.definition(id), stats))
         .collect();

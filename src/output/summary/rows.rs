@@ -1,6 +1,6 @@
-//! The summary's tables: requests by endpoint, and scenarios.
+//! The summary's tables: requests by endpoint, JSON-RPC calls by method, and scenarios.
 
-use crate::metrics::{Endpoint, Histogram, Stat, Stats, builtin};
+use crate::metrics::{Endpoint, Histogram, MetricId, RpcMethod, Stat, Stats, builtin};
 use crate::units::format_count;
 
 use super::super::figure::{self, ColumnUnit};
@@ -8,70 +8,97 @@ use super::super::style::{Paint, Style};
 use super::super::table::{Cell, Column, Table};
 use super::super::{Results, ScenarioResult};
 
-/// Most endpoints that are shown.
-const ENDPOINTS_MAX: usize = 40;
-/// The percentiles of the table of endpoints; the greatest value follows.
+/// Most endpoints, and most methods, that are shown.
+const ROWS_MAX: usize = 40;
+/// The percentiles of the tables of endpoints and methods; the greatest value follows.
 const PERCENTILES: [(&str, f64); 4] = [("p50", 50.0), ("p90", 90.0), ("p95", 95.0), ("p99", 99.0)];
 
 /// Returns the requests by method and name. If there are many, those with the most requests.
 pub(super) fn endpoints(results: &Results<'_>, style: Style) -> Vec<String> {
     let all: Vec<&Endpoint> = results.aggregate.endpoints().collect();
-    if all.is_empty() {
-        return Vec::new();
-    }
     let origin = common_origin(&all);
-    let mut shown = all.clone();
-    if shown.len() > ENDPOINTS_MAX {
-        shown.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.count));
-        shown.truncate(ENDPOINTS_MAX);
-    }
-    let mut rows: Vec<Row<'_>> = shown
-        .iter()
-        .map(|endpoint| Row {
-            name: name_of(endpoint, &origin),
-            count: endpoint.count,
-            errors: endpoint.errors,
-            duration: &endpoint.duration,
-        })
-        .collect();
-    if all.len() > 1
-        && let Some(Stats::Trend(duration, _)) =
-            results.aggregate.metric(builtin::HTTP_REQ_DURATION)
-    {
-        rows.push(Row {
-            name: "all".to_owned(),
-            count: all.iter().map(|endpoint| endpoint.count).sum(),
-            errors: all.iter().map(|endpoint| endpoint.errors).sum(),
-            duration,
-        });
-    }
-    let mut lines = table_of(&rows, results, style).lines(style);
-    if all.len() > shown.len() {
-        let rest = format_count((all.len() - shown.len()) as u64);
-        let advice = "with fewer requests; name requests to put them into one row";
-        lines.extend(style.wrap("  ", &format!("and {rest} more {advice}")));
-    }
+    let row = |endpoint: &&Endpoint| Row {
+        name: name_of(endpoint, &origin),
+        count: endpoint.count,
+        errors: endpoint.errors,
+        duration: endpoint.duration.clone(),
+    };
+    let rows: Vec<Row> = all.iter().map(row).collect();
+    let advice = "with fewer requests; name requests to put them into one row";
+    let of = Rows { title: "Requests", duration: builtin::HTTP_REQ_DURATION, advice };
+    let mut lines = of.lines(rows, results, style);
     if !origin.is_empty() {
         lines.push(style.fit_end(&style.paint(Paint::Quiet, &format!("  at {origin}"))));
     }
     lines
 }
 
-/// A row of the table of endpoints.
-struct Row<'a> {
+/// Returns the JSON-RPC calls by method. If there are many, those with the most calls.
+pub(super) fn rpc_methods(results: &Results<'_>, style: Style) -> Vec<String> {
+    let row = |method: &RpcMethod| Row {
+        name: method.name.to_string(),
+        count: method.count,
+        errors: method.errors,
+        duration: method.duration.clone(),
+    };
+    let rows: Vec<Row> = results.aggregate.rpc_methods().map(row).collect();
+    let advice = "with fewer calls";
+    let of = Rows { title: "JSON-RPC calls", duration: builtin::RPC_REQ_DURATION, advice };
+    of.lines(rows, results, style)
+}
+
+/// What tells a table of rows from the other.
+struct Rows {
+    title: &'static str,
+    /// The metric of all rows together.
+    duration: MetricId,
+    /// What is said of rows that are not shown.
+    advice: &'static str,
+}
+
+impl Rows {
+    fn lines(&self, mut rows: Vec<Row>, results: &Results<'_>, style: Style) -> Vec<String> {
+        if rows.is_empty() {
+            return Vec::new();
+        }
+        let all = rows.len();
+        let (count, errors) =
+            (rows.iter().map(|row| row.count).sum(), rows.iter().map(|row| row.errors).sum());
+        if all > ROWS_MAX {
+            rows.sort_by_key(|row| std::cmp::Reverse(row.count));
+            rows.truncate(ROWS_MAX);
+        }
+        let shown = rows.len();
+        if all > 1
+            && let Some(Stats::Trend(duration, _)) = results.aggregate.metric(self.duration)
+        {
+            let duration = duration.clone();
+            rows.push(Row { name: "all".to_owned(), count, errors, duration });
+        }
+        let mut lines = table_of(self.title, &rows, results, style).lines(style);
+        if all > shown {
+            let rest = format_count((all - shown) as u64);
+            lines.extend(style.wrap("  ", &format!("and {rest} more {}", self.advice)));
+        }
+        lines
+    }
+}
+
+/// A row of a table of what was asked.
+struct Row {
     name: String,
     count: u64,
     errors: u64,
-    duration: &'a Histogram,
+    duration: Histogram,
 }
 
-impl Row<'_> {
+impl Row {
     fn percentile(&self, percent: f64) -> f64 {
         Histogram::to_unit(self.duration.percentile(percent) as f64)
     }
 }
 
-fn table_of(rows: &[Row<'_>], results: &Results<'_>, style: Style) -> Table {
+fn table_of(title: &'static str, rows: &[Row], results: &Results<'_>, style: Style) -> Table {
     let least = rows.iter().map(|row| row.percentile(50.0)).fold(f64::MAX, f64::min);
     let greatest = rows.iter().map(|row| row.percentile(100.0)).fold(0.0, f64::max);
     let unit = ColumnUnit::fitting(least, greatest);
@@ -90,7 +117,7 @@ fn table_of(rows: &[Row<'_>], results: &Results<'_>, style: Style) -> Table {
             figure::column(&times, unit)
         })
         .collect();
-    let mut table = Table::new("Requests", columns);
+    let mut table = Table::new(title, columns);
     for (at, row) in rows.iter().enumerate() {
         let rate = Stats::Counter { count: row.count as f64 }
             .stat(Stat::Rate, results.metadata.duration)

@@ -1,0 +1,179 @@
+//! Clients: where calls go, how they are numbered, and what they have in common.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::call::{Call, CallId, Params};
+use super::exchange;
+use crate::api::http::{Carrier, Extra};
+use crate::api::{Answer, ApiError, Args, Fields, Method, Object, Value, VuContext};
+use crate::protocol::rpc::Id;
+
+pub(in crate::api) const METHODS: &[Method] = &[
+    Method { name: "call", params: &["method", "params?", "options?"], waits: true },
+    // The same, for Rhai: there `call` is a word of its own, for functions.
+    Method { name: "request", params: &["method", "params?", "options?"], waits: true },
+    Method { name: "notify", params: &["method", "params?", "options?"], waits: true },
+    Method { name: "batch", params: &["calls", "options?"], waits: true },
+];
+
+/// The named arguments of a client.
+const OPTIONS: &[&str] = &[
+    Carrier::DEFAULTS[0],
+    Carrier::DEFAULTS[1],
+    Carrier::DEFAULTS[2],
+    Carrier::DEFAULTS[3],
+    "batch_max",
+    "name_tag",
+    "ids",
+];
+
+/// The named arguments of a call; a batch and a notification have no `id`.
+const CALL_OPTIONS: &[&str] = &["headers", "auth", "tags", "timeout", "name", "id"];
+const BATCH_OPTIONS: &[&str] = &["headers", "auth", "tags", "timeout", "name"];
+
+/// Speaks JSON-RPC with one URL.
+pub(super) struct Client {
+    pub(super) carrier: Carrier,
+    /// Most calls of one request; larger batches are split.
+    pub(super) batch_max: usize,
+    /// Whether HTTP requests have the method as their name, and not the URL.
+    pub(super) names_by_method: bool,
+    /// Whether ids are texts.
+    text_ids: bool,
+    next_id: Cell<i64>,
+}
+
+/// `rpc.client(url, { headers = ..., batch_max = ..., name_tag = ..., ids = ... })`
+pub(super) fn client(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
+    let url = args.take(0);
+    let mut fields = args.fields(1, OPTIONS)?;
+    let batch_max = match fields.count("batch_max")? {
+        None => usize::MAX,
+        Some(0) => {
+            return Err(ApiError::usage(format!(
+                "{}: `batch_max` must be at least 1; leave it out for batches of any size",
+                fields.place
+            )));
+        }
+        Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
+    };
+    let names_by_method = !takes_second(&mut fields, "name_tag", ["method", "url"])?;
+    let text_ids = takes_second(&mut fields, "ids", ["number", "string"])?;
+    let carrier = Carrier::new(vu, &args.call, &url, &mut fields, "application/json")?;
+    let next_id = Cell::new(1);
+    Ok(Value::object(Client { carrier, batch_max, names_by_method, text_ids, next_id }))
+}
+
+/// Reads an option of two words: whether it is the second; the first is the default.
+fn takes_second(fields: &mut Fields, name: &str, words: [&str; 2]) -> Result<bool, ApiError> {
+    let Some(text) = fields.text(name)? else { return Ok(false) };
+    let text = text.to_str();
+    words.iter().position(|word| *word == text).map(|at| at == 1).ok_or_else(|| {
+        let [first, second] = words;
+        ApiError::usage(format!(
+            "{}: `{name}` must be \"{first}\" or \"{second}\", not \"{text}\"",
+            fields.place
+        ))
+    })
+}
+
+impl Client {
+    /// Returns a call's id; nothing for a notification.
+    pub(super) fn id(&self, id: CallId) -> Option<Id> {
+        match id {
+            CallId::Notification => None,
+            CallId::Own(id) => Some(id),
+            CallId::Next => {
+                let number = self.next_id.get();
+                self.next_id.set(number + 1);
+                Some(if self.text_ids {
+                    Id::Text(number.to_string().into())
+                } else {
+                    Id::Number(number)
+                })
+            }
+        }
+    }
+
+    /// Reads the arguments of `call` and `notify`.
+    fn one(&self, args: &mut Args, notify: bool) -> Result<(Call, Extra), ApiError> {
+        let method = args.text(0)?.to_str().into();
+        let params = args.take(1);
+        let params = Params::read(&args.call, params)?;
+        let mut fields = args.fields(2, if notify { BATCH_OPTIONS } else { CALL_OPTIONS })?;
+        let id = if notify { CallId::Notification } else { CallId::read(&mut fields)? };
+        Ok((Call { method, params, id }, self.carrier.extra(&mut fields)?))
+    }
+}
+
+/// Reads the calls of a batch; with names, if it is a table.
+fn calls(args: &mut Args) -> Result<(Option<Vec<String>>, Vec<Call>), ApiError> {
+    let (names, values): (Option<Vec<String>>, Vec<Value>) = match args.take(0) {
+        Value::List(list) => (None, list),
+        Value::Map(map) => {
+            let (names, values) = map.into_iter().unzip();
+            (Some(names), values)
+        }
+        other => return Err(args.wrong(0, "an array or a table of calls", &other)),
+    };
+    let mut calls = Vec::with_capacity(values.len());
+    for (index, value) in values.into_iter().enumerate() {
+        let place = match &names {
+            Some(names) => format!("{}: call `{}`", args.call, names[index]),
+            None => format!("{}: call {}", args.call, index + 1),
+        };
+        calls.push(Call::of_batch(&place, value)?);
+    }
+    Ok((names, calls))
+}
+
+impl Object for Client {
+    fn type_name(&self) -> &'static str {
+        "rpc client"
+    }
+
+    fn get(&self, _: &Rc<VuContext>, field: &str) -> Result<Option<Value>, ApiError> {
+        Ok((field == "url").then(|| self.carrier.url().into()))
+    }
+
+    fn fields(&self) -> &'static [&'static str] {
+        &["url"]
+    }
+
+    fn methods(&self) -> &'static [Method] {
+        METHODS
+    }
+
+    fn call(
+        self: Rc<Self>,
+        vu: &Rc<VuContext>,
+        method: &'static Method,
+        mut args: Args,
+    ) -> Result<Answer, ApiError> {
+        crate::api::kingtide::not_while_loading(vu, "calls cannot be made")?;
+        let vu = Rc::clone(vu);
+        if method.name == "batch" {
+            let (names, calls) = calls(&mut args)?;
+            let mut fields = args.fields(1, BATCH_OPTIONS)?;
+            let extra = self.carrier.extra(&mut fields)?;
+            return Ok(Answer::Wait(Box::pin(async move {
+                let replies = exchange::batch(self, vu, calls, extra).await;
+                Ok(match names {
+                    None => Value::List(replies),
+                    Some(names) => Value::Map(names.into_iter().zip(replies).collect()),
+                })
+            })));
+        }
+        let (call, extra) = self.one(&mut args, method.name == "notify")?;
+        Ok(Answer::Wait(Box::pin(async move { Ok(exchange::call(self, vu, call, extra).await) })))
+    }
+
+    fn describe(&self) -> String {
+        format!("<rpc client of {}>", self.carrier.url())
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
