@@ -169,7 +169,9 @@ impl Shared {
         let handles = self.handles.replace(self.handles.get() + 1);
         if handles == 0 {
             let counts: Vec<_> = counts.into_iter().map(Rc::clone).collect();
-            counts.iter().for_each(|count| count.set(count.get() + self.bytes));
+            for count in &counts {
+                count.set(count.get() + self.bytes);
+            }
             self.counts.replace(counts);
         }
     }
@@ -178,8 +180,9 @@ impl Shared {
     pub fn leave(&self) {
         self.handles.set(self.handles.get() - 1);
         if self.handles.get() == 0 {
-            let counts = self.counts.take();
-            counts.iter().for_each(|count| count.set(count.get() - self.bytes));
+            for count in self.counts.take() {
+                count.set(count.get() - self.bytes);
+            }
         }
     }
 }

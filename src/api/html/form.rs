@@ -153,15 +153,12 @@ pub(in crate::api) fn controls(document: &Document, form: NodeId) -> Vec<NodeId>
         // The first with an id is meant.
         !(0..form).any(|node| document.attribute(node, &local_name!("id")) == Some(id))
     });
-    let belongs = |node: &NodeId| match document.attribute(*node, &local_name!("form")) {
-        Some(named) => id == Some(named),
-        None => {
-            let above = || {
-                let mut above = document.ancestors(*node);
-                above.find(|above| document.is_html(*above, &local_name!("form")))
-            };
-            document.form_of(*node).or_else(above) == Some(form)
+    let belongs = |node: &NodeId| {
+        if let Some(named) = document.attribute(*node, &local_name!("form")) {
+            return id == Some(named);
         }
+        let above = || document.ancestors(*node).find(|above| is_form(document, *above));
+        document.form_of(*node).or_else(above) == Some(form)
     };
     (0..document.len()).filter(|node| is_control(document, *node)).filter(belongs).collect()
 }
@@ -244,13 +241,13 @@ fn is_same_choice(document: &Document, other: NodeId, name: &str) -> bool {
 }
 
 fn direction_of(document: &Document, control: NodeId) -> &'static str {
-    let directions = std::iter::once(control)
+    let mut directions = std::iter::once(control)
         .chain(document.ancestors(control))
         .filter_map(|node| document.attribute(node, &local_name!("dir")));
     let known = |direction: &str| {
         ["ltr", "rtl"].into_iter().find(|known| direction.eq_ignore_ascii_case(known))
     };
-    directions.filter_map(known).next().unwrap_or("ltr")
+    directions.find_map(known).unwrap_or("ltr")
 }
 
 /// Returns the value of a control that has one value at a time.
@@ -268,11 +265,10 @@ fn value(document: &Document, control: NodeId) -> String {
         Some("url" | "email") => {
             given.unwrap_or_default().replace(['\n', '\r'], "").trim().to_owned()
         }
-        Some(_) => given.unwrap_or_default().to_owned(),
         None if document.is_html(control, &local_name!("textarea")) => {
             document.text(control).to_owned()
         }
-        None => given.unwrap_or_default().to_owned(),
+        _ => given.unwrap_or_default().to_owned(),
     }
 }
 
@@ -280,7 +276,10 @@ fn value(document: &Document, control: NodeId) -> String {
 fn middle(document: &Document, control: NodeId) -> String {
     let bound = |name: &LocalName, otherwise: f64| {
         let given = document.attribute(control, name);
-        given.and_then(|given| given.parse().ok()).filter(|n: &f64| n.is_finite()).unwrap_or(otherwise)
+        given
+            .and_then(|given| given.parse().ok())
+            .filter(|n: &f64| n.is_finite())
+            .unwrap_or(otherwise)
     };
     let (least, most) = (bound(&local_name!("min"), 0.0), bound(&local_name!("max"), 100.0));
     if most < least { least.to_string() } else { (least + (most - least) / 2.0).to_string() }
@@ -310,13 +309,11 @@ fn selected(document: &Document, select: NodeId) -> Vec<NodeId> {
 }
 
 fn option_value(document: &Document, option: NodeId) -> String {
-    match document.attribute(option, &local_name!("value")) {
-        Some(value) => value.to_owned(),
-        None => {
-            let words: Vec<&str> = document.text(option).split_ascii_whitespace().collect();
-            words.join(" ")
-        }
+    if let Some(value) = document.attribute(option, &local_name!("value")) {
+        return value.to_owned();
     }
+    let words: Vec<&str> = document.text(option).split_ascii_whitespace().collect();
+    words.join(" ")
 }
 
 /// The value of an element that can have one.
@@ -333,7 +330,8 @@ pub(super) fn held(document: &Document, node: NodeId) -> Held {
     match document.html_name(node) {
         Some(&local_name!("option")) => Held::One(option_value(document, node)),
         Some(&local_name!("select")) => {
-            let mut values = selected(document, node).into_iter().map(|o| option_value(document, o));
+            let mut values =
+                selected(document, node).into_iter().map(|o| option_value(document, o));
             if is_multiple(document, node) {
                 Held::Many(values.collect())
             } else {
@@ -357,8 +355,9 @@ pub(in crate::api) fn lines(text: &str) -> String {
 
 /// Returns what the document's URLs are relative to: its first `base`.
 pub(in crate::api) fn base(document: &Document) -> Option<&str> {
-    let bases = document.below(ROOT).filter(|node| document.is_html(*node, &local_name!("base")));
-    bases.filter_map(|node| document.attribute(node, &local_name!("href"))).next()
+    let mut bases =
+        document.below(ROOT).filter(|node| document.is_html(*node, &local_name!("base")));
+    bases.find_map(|node| document.attribute(node, &local_name!("href")))
 }
 
 /// Returns whether a node is a form.
@@ -391,7 +390,8 @@ pub(in crate::api) fn sending(
     form: NodeId,
     clicked: Option<NodeId>,
 ) -> Sending {
-    let method = either(document, form, clicked, &local_name!("formmethod"), &local_name!("method"));
+    let method =
+        either(document, form, clicked, &local_name!("formmethod"), &local_name!("method"));
     let method = method.unwrap_or_default();
     if method.eq_ignore_ascii_case("dialog") {
         return Sending::Dialog;
@@ -413,7 +413,8 @@ pub(in crate::api) fn sending(
 
 /// Returns where a form is sent to when a button is clicked; empty for where it came from.
 pub(in crate::api) fn action(document: &Document, form: NodeId, clicked: Option<NodeId>) -> &str {
-    let action = either(document, form, clicked, &local_name!("formaction"), &local_name!("action"));
+    let action =
+        either(document, form, clicked, &local_name!("formaction"), &local_name!("action"));
     action.unwrap_or_default().trim()
 }
 

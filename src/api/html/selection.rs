@@ -217,7 +217,7 @@ impl Object for Selection {
         } else {
             match method.name {
                 "find" => self.find(&self.needed(args)?),
-                "filter" => self.filter(&self.needed(args)?, true),
+                "filter" | "is" => self.filter(&self.needed(args)?, true),
                 "without" | "not" => self.filter(&self.needed(args)?, false),
                 "has" => self.having(&self.needed(args)?),
                 "add" => self.with(&self.needed(args)?),
@@ -227,7 +227,6 @@ impl Object for Selection {
                 "last" => Ok(self.one(self.at(-1))),
                 "eq" => Ok(self.one(self.at(args.int(0)?))),
                 "slice" => Ok(self.slice(args)?),
-                "is" => self.filter(&self.needed(args)?, true),
                 _ => return self.read(method.name, args, vu).map(Answer::Now),
             }
         };
@@ -263,5 +262,34 @@ impl Object for Selection {
 
     fn as_any(&self) -> &dyn std::any::Any {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_method_is_in_the_documentation_and_in_the_cases_of_both_languages() {
+        let documentation = include_str!("../../../docs/script-api.md");
+        let luau = [
+            include_str!("../../../tests/api/html/find.luau"),
+            include_str!("../../../tests/api/html/read.luau"),
+            include_str!("../../../tests/api/html/forms.luau"),
+        ];
+        let rhai = [
+            include_str!("../../../tests/api/html/find.rhai"),
+            include_str!("../../../tests/api/html/read.rhai"),
+            include_str!("../../../tests/api/html/forms.rhai"),
+        ];
+        for method in METHODS {
+            let name = method.name;
+            // `not` is a word of Luau's own.
+            let called = if name == "not" { "[\"not\"](".to_owned() } else { format!(":{name}(") };
+            assert!(luau.iter().any(|case| case.contains(&called)), "{called} in Luau");
+            let called = format!(".{name}(");
+            assert!(rhai.iter().any(|case| case.contains(&called)), "{called} in Rhai");
+            assert!(documentation.contains(&format!("`{name}`")), "{name} in the documentation");
+        }
     }
 }

@@ -161,9 +161,7 @@ impl Selection {
     pub(super) fn having(&self, pattern: &Pattern) -> Found {
         let matcher = Matcher::new(&self.document);
         let has = |node: &NodeId| {
-            self.document.below(*node).any(|below| {
-                !matcher.step(1) || pattern.is(&matcher, below)
-            })
+            self.document.below(*node).any(|below| !matcher.step(1) || pattern.is(&matcher, below))
         };
         let kept = self.nodes.iter().copied().filter(has).collect();
         matcher.check()?;
@@ -173,12 +171,13 @@ impl Selection {
     /// Returns the selected nodes and those of a pattern, which is looked for in the whole document.
     pub(super) fn with(&self, pattern: &Pattern) -> Found {
         let mut found = Unique::new(&self.document, 2);
-        self.nodes.iter().for_each(|node| found.add(*node));
         let more = match pattern {
             Pattern::Nodes(nodes) => nodes.clone(),
             Pattern::Css(_) => self.of(vec![ROOT]).find(pattern)?,
         };
-        more.into_iter().for_each(|node| found.add(node));
+        for node in self.nodes.iter().copied().chain(more) {
+            found.add(node);
+        }
         Ok(found.nodes)
     }
 

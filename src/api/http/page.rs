@@ -25,11 +25,7 @@ impl Answered {
     }
 
     /// `response:click_link{ selector = "a[href]", params = {...} }`
-    pub(super) fn click_link(
-        &self,
-        vu: &Rc<VuContext>,
-        args: &mut Args,
-    ) -> Result<Wait, ApiError> {
+    pub(super) fn click_link(&self, vu: &Rc<VuContext>, args: &mut Args) -> Result<Wait, ApiError> {
         let mut fields = args.fields(0, &["selector", "params"])?;
         let place = &args.call;
         let document = self.document(vu, place)?;
@@ -72,7 +68,7 @@ impl Answered {
         };
         let mut pairs = pairs(&document, &controls, button);
         for (name, value) in fields.map("fields")?.unwrap_or_default() {
-            fill(&mut pairs, &document, &controls, name.into(), value);
+            fill(&mut pairs, &document, &controls, &name, value);
         }
         let action = form::action(&document, form, button);
         let mut url = match action {
@@ -192,9 +188,9 @@ fn pairs(document: &Document, controls: &[NodeId], button: Option<NodeId>) -> Pa
 
 /// Fills a field in: in the place of what was there, or at the end. A list sends a name several times,
 /// nothing takes it away; `true` and `false` check and uncheck boxes.
-fn fill(pairs: &mut Pairs, document: &Document, controls: &[NodeId], name: String, value: Value) {
+fn fill(pairs: &mut Pairs, document: &Document, controls: &[NodeId], name: &str, value: Value) {
     let boxes = match value {
-        Value::Bool(_) => form::boxes(document, controls, &name),
+        Value::Bool(_) => form::boxes(document, controls, name),
         _ => Vec::new(),
     };
     let values: Vec<Value> = match value {
@@ -207,9 +203,9 @@ fn fill(pairs: &mut Pairs, document: &Document, controls: &[NodeId], name: Strin
         Value::Text(text) => vec![form::lines(&text.to_str()).into()],
         other => vec![other],
     };
-    let at = pairs.iter().position(|(known, _)| *known == name).unwrap_or(pairs.len());
-    pairs.retain(|(known, _)| *known != name);
-    let filled = values.into_iter().map(|value| (name.clone(), value));
+    let at = pairs.iter().position(|(known, _)| known == name).unwrap_or(pairs.len());
+    pairs.retain(|(known, _)| known != name);
+    let filled = values.into_iter().map(|value| (name.to_owned(), value));
     pairs.splice(at..at, filled);
 }
 
@@ -233,9 +229,7 @@ fn body(
             let body = [("multipart", Value::Map(parts))].into_iter().collect();
             return Body::read(vu, place, Value::Map(body));
         }
-        Encoding::UrlEncoded => {
-            (url_encoded(place, &pairs)?, "application/x-www-form-urlencoded")
-        }
+        Encoding::UrlEncoded => (url_encoded(place, &pairs)?, "application/x-www-form-urlencoded"),
         Encoding::Plain => {
             let mut text = String::new();
             for (name, value) in &pairs {

@@ -120,8 +120,8 @@ impl<'d> Matcher<'d> {
                 Found::No
             };
             match (found, combinator) {
-                (Found::Yes | Found::Never, _) => return found,
-                (Found::NoSibling, Combinator::Later | Combinator::Next) => return found,
+                (Found::Yes | Found::Never, _)
+                | (Found::NoSibling, Combinator::Later | Combinator::Next) => return found,
                 // All siblings have this parent.
                 (_, Combinator::Child) => return Found::NoSibling,
                 _ if direct => return Found::No,
@@ -306,10 +306,8 @@ impl<'d> Matcher<'d> {
             };
         };
         let has = |attribute: &LocalName| self.attribute(node, attribute).is_some();
-        let is_field = matches!(
-            *name,
-            local_name!("input") | local_name!("select") | local_name!("textarea")
-        );
+        let is_field =
+            matches!(*name, local_name!("input") | local_name!("select") | local_name!("textarea"));
         let is_control = form::is_control(document, node);
         let can_be_disabled = is_control
             || matches!(

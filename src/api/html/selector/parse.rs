@@ -327,15 +327,14 @@ impl Reader<'_> {
             "nth-last-of-type" => Simple::Nth(self.nth(true, true)?),
             "contains" | "contains-own" | "containsown" => {
                 self.gap();
-                let text = match self.quoted()? {
-                    Some(text) => text,
+                let text = if let Some(text) = self.quoted()? {
+                    text
+                } else {
                     // As it stands, as jQuery takes it.
-                    None => {
-                        let end = self.rest().find(')').unwrap_or(self.rest().len());
-                        let text = self.rest()[..end].trim_end().to_owned();
-                        self.at += end;
-                        text
-                    }
+                    let end = self.rest().find(')').unwrap_or(self.rest().len());
+                    let text = self.rest()[..end].trim_end().to_owned();
+                    self.at += end;
+                    text
                 };
                 Simple::Contains { text, own: name != "contains" }
             }
@@ -350,9 +349,8 @@ impl Reader<'_> {
 
     fn nested(&mut self, relative: bool) -> Result<Selector> {
         if self.nesting == NESTING_MAX {
-            return Err(self.wrong(format!(
-                "selectors lie inside one another more than {NESTING_MAX} deep"
-            )));
+            return Err(self
+                .wrong(format!("selectors lie inside one another more than {NESTING_MAX} deep")));
         }
         self.nesting += 1;
         let list = self.list(relative)?;
@@ -369,15 +367,12 @@ impl Reader<'_> {
         let (step, offset, end) = if rest.starts_with("odd") {
             (2, 1, start + 3)
         } else {
-            match place(self.text[start..end].trim_end()) {
-                Some((step, offset)) => (step, offset, end),
-                None => {
-                    let found = self.text[start..end].trim_end();
-                    return Err(self.wrong(format!(
-                        "`{found}` is no place such as `3`, `odd`, `even` or `2n+1`"
-                    )));
-                }
-            }
+            let found = self.text[start..end].trim_end();
+            let Some((step, offset)) = place(found) else {
+                return Err(self
+                    .wrong(format!("`{found}` is no place such as `3`, `odd`, `even` or `2n+1`")));
+            };
+            (step, offset, end)
         };
         self.at = end;
         self.gap();

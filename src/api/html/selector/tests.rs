@@ -34,127 +34,129 @@ const PAGE: &str = r##"<!doctype html><html id=html><head id=head><title id=titl
 <p id="we:ird.id" class="1st">x</p>
 </body></html>"##;
 
+/// Selectors with the ids of what they find in the page.
+const CASES: &[(&str, &str)] = &[
+    // Names, ids, classes.
+    ("p", "b d e we:ird.id"),
+    ("P", "b d e we:ird.id"),
+    ("*.one", "a b m o"),
+    (".one.two", "a"),
+    ("p.one", "b"),
+    ("#d", "d"),
+    ("div#a.one", "a"),
+    (".Two", "e"),
+    ("p, #a, li.one", "a b d e m o we:ird.id"),
+    ("#we\\:ird\\.id", "we:ird.id"),
+    (".\\31 st", "we:ird.id"),
+    ("linearGradient", "r"),
+    ("lineargradient", ""),
+    // Attributes.
+    ("[href]", "f"),
+    ("[HREF]", "f"),
+    ("[href='/x.pdf']", "f"),
+    ("[href=\"/x.pdf\"]", "f"),
+    ("[href$='.pdf']", "f"),
+    ("[href^='/x' ]", "f"),
+    ("[ href *= pdf ]", "f"),
+    ("[data-x~=p]", "a"),
+    ("[data-x~=q]", ""),
+    ("[data-x|=p]", ""),
+    ("[lang|=en]", "a"),
+    ("[lang|=en-GB]", "a"),
+    ("[lang|=e]", ""),
+    ("[title=Über]", "a"),
+    ("[type=checkbox]", ""),
+    ("[type=checkbox i]", "u"),
+    ("[type='CHECKBOX' s]", "u"),
+    ("[href^='']", ""),
+    ("a[href!='/x.pdf']", "g"),
+    ("[viewBox]", "q"),
+    ("svg [xlink:href]", "r"),
+    ("[id=l][id=m]", ""),
+    // Combinators.
+    ("div p", "b d e"),
+    ("div > p > b", "c"),
+    ("div b", "c"),
+    ("div > b", ""),
+    ("p + p", "d e"),
+    ("p ~ p", "d e"),
+    ("b + p", ""),
+    ("p ~ span", "h i j"),
+    ("p~span:last-child", "j"),
+    ("#l+li", "m"),
+    ("#m ~ .one", "o"),
+    ("body div p a", "f g"),
+    ("ul>li:first-child+li ~ li", "n o p"),
+    ("div ~ ul li.one", "m o"),
+    ("html > body > div > p > a + a", "g"),
+    ("p p", ""),
+    // Places.
+    ("li:first-child", "l"),
+    ("li:last-child", "p"),
+    ("li:nth-child(2)", "m"),
+    ("li:nth-child(odd)", "l n p"),
+    ("li:nth-child(even)", "m o"),
+    ("li:nth-child( 2n + 1 )", "l n p"),
+    ("li:nth-child(-n+2)", "l m"),
+    ("li:nth-child(n+4)", "o p"),
+    ("li:nth-child(3n-1)", "m p"),
+    ("li:nth-child(-2n+5)", "l n p"),
+    ("li:nth-child(0)", ""),
+    ("li:nth-last-child(-n+2)", "o p"),
+    ("li:nth-child(2 of .one)", "o"),
+    ("li:nth-last-child(1 of .one)", "o"),
+    ("div > :nth-of-type(2)", "d i"),
+    ("div > span:first-of-type", "h"),
+    ("div > :last-of-type", "e j"),
+    ("p:nth-last-of-type(1)", "e we:ird.id"),
+    ("b:only-child", "c"),
+    ("div :only-of-type", "c"),
+    (":root", "html"),
+    ("html:first-child:last-child", "html"),
+    (":empty:not(input):not(linearGradient)", "h j in2"),
+    // Nested.
+    ("li:not(.one)", "l n p"),
+    ("li:not(.one, :first-child)", "n p"),
+    ("li:not(ul > .one)", "l n p"),
+    (":is(ul, div) > .one", "b m o"),
+    (":where(#l, #m)", "l m"),
+    ("p:has(b)", "b"),
+    ("p:has(> a[href])", "e"),
+    ("div:has(p + p)", "a"),
+    ("div:has(> p b)", "a"),
+    ("div:has(body p)", ""),
+    ("div:has(div p)", ""),
+    ("p:has(+ p)", "b d"),
+    ("p:has(~ span)", "b d e"),
+    ("p:has(+ p a)", "d"),
+    ("p:has(~ p > a)", "b d"),
+    (":has(> title)", "head"),
+    ("li:has(:scope + li)", ""),
+    ("div:has(:scope > p)", ""),
+    // What k6's and jQuery's users know.
+    ("p:contains(second)", "d"),
+    ("p:contains(\"st bold\")", "b"),
+    ("p:contains-own('bold')", ""),
+    ("b:containsOwn(bold)", "c"),
+    (":link", "f"),
+    (":checked", "u y"),
+    (":selected", "y"),
+    ("form :disabled", "v fs in2"),
+    ("input:enabled", "t u in1"),
+    (":required", "in2"),
+    ("input:optional", "t u v in1"),
+    (":input", "t u v w z in1 in2"),
+    (":button", "z"),
+    (":text", "t"),
+    (":checkbox", "u"),
+    (":radio", "in1"),
+    (":submit", "v z"),
+];
+
 #[test]
 fn selectors_find_what_css_says() {
-    let cases = [
-        // Names, ids, classes.
-        ("p", "b d e we:ird.id"),
-        ("P", "b d e we:ird.id"),
-        ("*.one", "a b m o"),
-        (".one.two", "a"),
-        ("p.one", "b"),
-        ("#d", "d"),
-        ("div#a.one", "a"),
-        (".Two", "e"),
-        ("p, #a, li.one", "a b d e m o we:ird.id"),
-        ("#we\\:ird\\.id", "we:ird.id"),
-        (".\\31 st", "we:ird.id"),
-        ("linearGradient", "r"),
-        ("lineargradient", ""),
-        // Attributes.
-        ("[href]", "f"),
-        ("[HREF]", "f"),
-        ("[href='/x.pdf']", "f"),
-        ("[href=\"/x.pdf\"]", "f"),
-        ("[href$='.pdf']", "f"),
-        ("[href^='/x' ]", "f"),
-        ("[ href *= pdf ]", "f"),
-        ("[data-x~=p]", "a"),
-        ("[data-x~=q]", ""),
-        ("[data-x|=p]", ""),
-        ("[lang|=en]", "a"),
-        ("[lang|=en-GB]", "a"),
-        ("[lang|=e]", ""),
-        ("[title=Über]", "a"),
-        ("[type=checkbox]", ""),
-        ("[type=checkbox i]", "u"),
-        ("[type='CHECKBOX' s]", "u"),
-        ("[href^='']", ""),
-        ("a[href!='/x.pdf']", "g"),
-        ("[viewBox]", "q"),
-        ("svg [xlink:href]", "r"),
-        ("[id=l][id=m]", ""),
-        // Combinators.
-        ("div p", "b d e"),
-        ("div > p > b", "c"),
-        ("div b", "c"),
-        ("div > b", ""),
-        ("p + p", "d e"),
-        ("p ~ p", "d e"),
-        ("b + p", ""),
-        ("p ~ span", "h i j"),
-        ("p~span:last-child", "j"),
-        ("#l+li", "m"),
-        ("#m ~ .one", "o"),
-        ("body div p a", "f g"),
-        ("ul>li:first-child+li ~ li", "n o p"),
-        ("div ~ ul li.one", "m o"),
-        ("html > body > div > p > a + a", "g"),
-        ("p p", ""),
-        // Places.
-        ("li:first-child", "l"),
-        ("li:last-child", "p"),
-        ("li:nth-child(2)", "m"),
-        ("li:nth-child(odd)", "l n p"),
-        ("li:nth-child(even)", "m o"),
-        ("li:nth-child( 2n + 1 )", "l n p"),
-        ("li:nth-child(-n+2)", "l m"),
-        ("li:nth-child(n+4)", "o p"),
-        ("li:nth-child(3n-1)", "m p"),
-        ("li:nth-child(-2n+5)", "l n p"),
-        ("li:nth-child(0)", ""),
-        ("li:nth-last-child(-n+2)", "o p"),
-        ("li:nth-child(2 of .one)", "o"),
-        ("li:nth-last-child(1 of .one)", "o"),
-        ("div > :nth-of-type(2)", "d i"),
-        ("div > span:first-of-type", "h"),
-        ("div > :last-of-type", "e j"),
-        ("p:nth-last-of-type(1)", "e we:ird.id"),
-        ("b:only-child", "c"),
-        ("div :only-of-type", "c"),
-        (":root", "html"),
-        ("html:first-child:last-child", "html"),
-        (":empty:not(input):not(linearGradient)", "h j in2"),
-        // Nested.
-        ("li:not(.one)", "l n p"),
-        ("li:not(.one, :first-child)", "n p"),
-        ("li:not(ul > .one)", "l n p"),
-        (":is(ul, div) > .one", "b m o"),
-        (":where(#l, #m)", "l m"),
-        ("p:has(b)", "b"),
-        ("p:has(> a[href])", "e"),
-        ("div:has(p + p)", "a"),
-        ("div:has(> p b)", "a"),
-        ("div:has(body p)", ""),
-        ("div:has(div p)", ""),
-        ("p:has(+ p)", "b d"),
-        ("p:has(~ span)", "b d e"),
-        ("p:has(+ p a)", "d"),
-        ("p:has(~ p > a)", "b d"),
-        (":has(> title)", "head"),
-        ("li:has(:scope + li)", ""),
-        ("div:has(:scope > p)", ""),
-        // What k6's and jQuery's users know.
-        ("p:contains(second)", "d"),
-        ("p:contains(\"st bold\")", "b"),
-        ("p:contains-own('bold')", ""),
-        ("b:containsOwn(bold)", "c"),
-        (":link", "f"),
-        (":checked", "u y"),
-        (":selected", "y"),
-        ("form :disabled", "v fs in2"),
-        ("input:enabled", "t u in1"),
-        (":required", "in2"),
-        ("input:optional", "t u v in1"),
-        (":input", "t u v w z in1 in2"),
-        (":button", "z"),
-        (":text", "t"),
-        (":checkbox", "u"),
-        (":radio", "in1"),
-        (":submit", "v z"),
-    ];
     let page = document(PAGE);
-    let wrong: Vec<String> = cases
+    let wrong: Vec<String> = CASES
         .iter()
         .filter(|(selector, wanted)| ids(&page, selector) != *wanted)
         .map(|(selector, wanted)| {
@@ -177,8 +179,14 @@ fn what_cannot_be_read_is_shown_with_its_place() {
     let cases = [
         ("", "it is empty (at character 1)"),
         ("div:nope", "there is no pseudo-class `:nope` (at character 4)"),
-        ("ä:frist-child", "there is no pseudo-class `:frist-child`; did you mean `:first-child`? (at character 2)"),
-        ("a:nth-chidl(2)", "there is no pseudo-class `:nth-chidl`; did you mean `:nth-child`? (at character 2)"),
+        (
+            "ä:frist-child",
+            "there is no pseudo-class `:frist-child`; did you mean `:first-child`? (at character 2)",
+        ),
+        (
+            "a:nth-chidl(2)",
+            "there is no pseudo-class `:nth-chidl`; did you mean `:nth-child`? (at character 2)",
+        ),
         ("a::before", "pseudo-elements cannot be selected (at character 2)"),
         ("a,", "it ends where a selector should begin (at character 3)"),
         ("> a", "there is `>` where a selector should begin (at character 1)"),
@@ -201,8 +209,14 @@ fn what_cannot_be_read_is_shown_with_its_place() {
         ("a:not()", "there is `)` where a selector should begin (at character 7)"),
         ("a:not", "`:not` needs arguments: `:not(...)` (at character 6)"),
         ("a:root(b)", "`:root` takes no arguments (at character 2)"),
-        ("a:nth-child(x)", "`x` is no place such as `3`, `odd`, `even` or `2n+1` (at character 13)"),
-        ("a:nth-child(2n+)", "`2n+` is no place such as `3`, `odd`, `even` or `2n+1` (at character 13)"),
+        (
+            "a:nth-child(x)",
+            "`x` is no place such as `3`, `odd`, `even` or `2n+1` (at character 13)",
+        ),
+        (
+            "a:nth-child(2n+)",
+            "`2n+` is no place such as `3`, `odd`, `even` or `2n+1` (at character 13)",
+        ),
         ("svg|a", "namespaces are not supported (at character 4)"),
         ("a\\", "it ends with `\\` (at character 3)"),
         (&long, "more than 64 parts stand in a row (at character 129)"),
@@ -223,7 +237,8 @@ fn steps(page: &Document, selector: &str) -> u64 {
     for power in 0..=20 {
         let limit = (1 << power).min(most);
         let matcher = Matcher::with_limit(page, limit);
-        let _found = page.below(ROOT).filter(|node| matcher.matches(&selector, *node, ROOT)).count();
+        let _found =
+            page.below(ROOT).filter(|node| matcher.matches(&selector, *node, ROOT)).count();
         if matcher.check().is_ok() {
             return limit;
         }
@@ -276,7 +291,8 @@ fn the_longest_selectors_need_little_stack() {
 
 /// A selector of few names, so that much of it is found.
 fn selectors() -> impl Strategy<Value = String> {
-    let simple = prop_oneof!["[ab]", "\\.[xy]", "\\[t=[xy]\\]", ":first-child", ":nth-child\\(2n\\)"];
+    let simple =
+        prop_oneof!["[ab]", "\\.[xy]", "\\[t=[xy]\\]", ":first-child", ":nth-child\\(2n\\)"];
     let compound = proptest::collection::vec(simple, 1..3).prop_map(|mut parts| {
         // A name comes first.
         parts.sort_by_key(|part| part.len() != 1);
@@ -286,7 +302,8 @@ fn selectors() -> impl Strategy<Value = String> {
     let combinator = prop_oneof![Just(" "), Just(" > "), Just(" + "), Just(" ~ ")];
     (compound.clone(), proptest::collection::vec((combinator, compound), 0..4)).prop_map(
         |(first, rest)| {
-            rest.into_iter().fold(first, |text, (combinator, next)| text + combinator + next.as_str())
+            rest.into_iter()
+                .fold(first, |text, (combinator, next)| text + combinator + next.as_str())
         },
     )
 }
@@ -294,9 +311,8 @@ fn selectors() -> impl Strategy<Value = String> {
 /// Looks for the rest of a selector by trying every way.
 fn naive(page: &Document, selector: &super::Complex, at: usize, node: NodeId) -> bool {
     let matcher = Matcher::new(page);
-    let one = Selector(vec![super::Complex {
-        steps: vec![(Vec::new(), super::Combinator::Descendant)],
-    }]);
+    let one =
+        Selector(vec![super::Complex { steps: vec![(Vec::new(), super::Combinator::Descendant)] }]);
     let fits = |node: NodeId| {
         let compound = &selector.steps[at].0;
         matcher.matches(&one, node, ROOT)
