@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::call::{Call, CallId, Params};
 use super::exchange;
 use crate::api::http::{Carrier, Extra};
-use crate::api::{Answer, ApiError, Args, Fields, Method, Object, Value, VuContext};
+use crate::api::{Answer, ApiError, Args, Fields, Method, Name, Object, Value, VuContext};
 use crate::protocol::rpc::Id;
 
 pub(in crate::api) const METHODS: &[Method] = &[
@@ -108,8 +108,8 @@ impl Client {
 }
 
 /// Reads the calls of a batch; with names, if it is a table.
-fn calls(args: &mut Args) -> Result<(Option<Vec<String>>, Vec<Call>), ApiError> {
-    let (names, values): (Option<Vec<String>>, Vec<Value>) = match args.take(0) {
+fn calls(args: &mut Args) -> Result<(Option<Vec<Name>>, Vec<Call>), ApiError> {
+    let (names, values): (Option<Vec<Name>>, Vec<Value>) = match args.take(0) {
         Value::List(list) => (None, list),
         Value::Map(map) => {
             let (names, values) = map.into_iter().unzip();
