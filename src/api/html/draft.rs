@@ -273,12 +273,7 @@ impl TreeSink for Draft {
         }
     }
 
-    fn associate_with_form(
-        &self,
-        target: &Number,
-        form: &Number,
-        _: (&Number, Option<&Number>),
-    ) {
+    fn associate_with_form(&self, target: &Number, form: &Number, _: (&Number, Option<&Number>)) {
         let mut nodes = self.nodes.borrow_mut();
         if let Data::Element { form: known, .. } = &mut nodes[*target as usize].data {
             *known = *form;

@@ -280,7 +280,10 @@ fn value(document: &Document, control: NodeId) -> String {
 fn middle(document: &Document, control: NodeId) -> String {
     let bound = |name: &LocalName, otherwise: f64| {
         let given = document.attribute(control, name);
-        given.and_then(|given| given.parse().ok()).filter(|n: &f64| n.is_finite()).unwrap_or(otherwise)
+        given
+            .and_then(|given| given.parse().ok())
+            .filter(|n: &f64| n.is_finite())
+            .unwrap_or(otherwise)
     };
     let (least, most) = (bound(&local_name!("min"), 0.0), bound(&local_name!("max"), 100.0));
     if most < least { least.to_string() } else { (least + (most - least) / 2.0).to_string() }
@@ -333,7 +336,8 @@ pub(super) fn held(document: &Document, node: NodeId) -> Held {
     match document.html_name(node) {
         Some(&local_name!("option")) => Held::One(option_value(document, node)),
         Some(&local_name!("select")) => {
-            let mut values = selected(document, node).into_iter().map(|o| option_value(document, o));
+            let mut values =
+                selected(document, node).into_iter().map(|o| option_value(document, o));
             if is_multiple(document, node) {
                 Held::Many(values.collect())
             } else {
@@ -391,7 +395,8 @@ pub(in crate::api) fn sending(
     form: NodeId,
     clicked: Option<NodeId>,
 ) -> Sending {
-    let method = either(document, form, clicked, &local_name!("formmethod"), &local_name!("method"));
+    let method =
+        either(document, form, clicked, &local_name!("formmethod"), &local_name!("method"));
     let method = method.unwrap_or_default();
     if method.eq_ignore_ascii_case("dialog") {
         return Sending::Dialog;
@@ -413,7 +418,8 @@ pub(in crate::api) fn sending(
 
 /// Returns where a form is sent to when a button is clicked; empty for where it came from.
 pub(in crate::api) fn action(document: &Document, form: NodeId, clicked: Option<NodeId>) -> &str {
-    let action = either(document, form, clicked, &local_name!("formaction"), &local_name!("action"));
+    let action =
+        either(document, form, clicked, &local_name!("formaction"), &local_name!("action"));
     action.unwrap_or_default().trim()
 }
 

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 pub(super) use self::document::{Document, NodeId};
-use self::selection::Selection;
 pub(super) use self::selection::METHODS as SELECTION_METHODS;
+use self::selection::Selection;
 use super::{ApiError, Args, Function, Module, Run, Value, VuContext};
 
 mod document;

@@ -23,9 +23,9 @@ impl Selection {
         Ok(match method {
             "size" => Value::Int(self.nodes.len() as i64),
             "get" => match args.optional_int(0)? {
-                Some(index) => self.at(index).map_or(Value::Nil, |place| {
-                    Value::object(self.of(self.one(Some(place))))
-                }),
+                Some(index) => self
+                    .at(index)
+                    .map_or(Value::Nil, |place| Value::object(self.of(self.one(Some(place))))),
                 None => self.to_array(),
             },
             "to_array" => self.to_array(),

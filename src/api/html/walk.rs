@@ -161,9 +161,7 @@ impl Selection {
     pub(super) fn having(&self, pattern: &Pattern) -> Found {
         let matcher = Matcher::new(&self.document);
         let has = |node: &NodeId| {
-            self.document.below(*node).any(|below| {
-                !matcher.step(1) || pattern.is(&matcher, below)
-            })
+            self.document.below(*node).any(|below| !matcher.step(1) || pattern.is(&matcher, below))
         };
         let kept = self.nodes.iter().copied().filter(has).collect();
         matcher.check()?;

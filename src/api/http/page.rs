@@ -25,11 +25,7 @@ impl Answered {
     }
 
     /// `response:click_link{ selector = "a[href]", params = {...} }`
-    pub(super) fn click_link(
-        &self,
-        vu: &Rc<VuContext>,
-        args: &mut Args,
-    ) -> Result<Wait, ApiError> {
+    pub(super) fn click_link(&self, vu: &Rc<VuContext>, args: &mut Args) -> Result<Wait, ApiError> {
         let mut fields = args.fields(0, &["selector", "params"])?;
         let place = &args.call;
         let document = self.document(vu, place)?;
@@ -233,9 +229,7 @@ fn body(
             let body = [("multipart", Value::Map(parts))].into_iter().collect();
             return Body::read(vu, place, Value::Map(body));
         }
-        Encoding::UrlEncoded => {
-            (url_encoded(place, &pairs)?, "application/x-www-form-urlencoded")
-        }
+        Encoding::UrlEncoded => (url_encoded(place, &pairs)?, "application/x-www-form-urlencoded"),
         Encoding::Plain => {
             let mut text = String::new();
             for (name, value) in &pairs {

@@ -306,10 +306,8 @@ impl<'d> Matcher<'d> {
             };
         };
         let has = |attribute: &LocalName| self.attribute(node, attribute).is_some();
-        let is_field = matches!(
-            *name,
-            local_name!("input") | local_name!("select") | local_name!("textarea")
-        );
+        let is_field =
+            matches!(*name, local_name!("input") | local_name!("select") | local_name!("textarea"));
         let is_control = form::is_control(document, node);
         let can_be_disabled = is_control
             || matches!(

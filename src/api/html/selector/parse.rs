@@ -350,9 +350,8 @@ impl Reader<'_> {
 
     fn nested(&mut self, relative: bool) -> Result<Selector> {
         if self.nesting == NESTING_MAX {
-            return Err(self.wrong(format!(
-                "selectors lie inside one another more than {NESTING_MAX} deep"
-            )));
+            return Err(self
+                .wrong(format!("selectors lie inside one another more than {NESTING_MAX} deep")));
         }
         self.nesting += 1;
         let list = self.list(relative)?;

@@ -177,8 +177,14 @@ fn what_cannot_be_read_is_shown_with_its_place() {
     let cases = [
         ("", "it is empty (at character 1)"),
         ("div:nope", "there is no pseudo-class `:nope` (at character 4)"),
-        ("ä:frist-child", "there is no pseudo-class `:frist-child`; did you mean `:first-child`? (at character 2)"),
-        ("a:nth-chidl(2)", "there is no pseudo-class `:nth-chidl`; did you mean `:nth-child`? (at character 2)"),
+        (
+            "ä:frist-child",
+            "there is no pseudo-class `:frist-child`; did you mean `:first-child`? (at character 2)",
+        ),
+        (
+            "a:nth-chidl(2)",
+            "there is no pseudo-class `:nth-chidl`; did you mean `:nth-child`? (at character 2)",
+        ),
         ("a::before", "pseudo-elements cannot be selected (at character 2)"),
         ("a,", "it ends where a selector should begin (at character 3)"),
         ("> a", "there is `>` where a selector should begin (at character 1)"),
@@ -201,8 +207,14 @@ fn what_cannot_be_read_is_shown_with_its_place() {
         ("a:not()", "there is `)` where a selector should begin (at character 7)"),
         ("a:not", "`:not` needs arguments: `:not(...)` (at character 6)"),
         ("a:root(b)", "`:root` takes no arguments (at character 2)"),
-        ("a:nth-child(x)", "`x` is no place such as `3`, `odd`, `even` or `2n+1` (at character 13)"),
-        ("a:nth-child(2n+)", "`2n+` is no place such as `3`, `odd`, `even` or `2n+1` (at character 13)"),
+        (
+            "a:nth-child(x)",
+            "`x` is no place such as `3`, `odd`, `even` or `2n+1` (at character 13)",
+        ),
+        (
+            "a:nth-child(2n+)",
+            "`2n+` is no place such as `3`, `odd`, `even` or `2n+1` (at character 13)",
+        ),
         ("svg|a", "namespaces are not supported (at character 4)"),
         ("a\\", "it ends with `\\` (at character 3)"),
         (&long, "more than 64 parts stand in a row (at character 129)"),
@@ -223,7 +235,8 @@ fn steps(page: &Document, selector: &str) -> u64 {
     for power in 0..=20 {
         let limit = (1 << power).min(most);
         let matcher = Matcher::with_limit(page, limit);
-        let _found = page.below(ROOT).filter(|node| matcher.matches(&selector, *node, ROOT)).count();
+        let _found =
+            page.below(ROOT).filter(|node| matcher.matches(&selector, *node, ROOT)).count();
         if matcher.check().is_ok() {
             return limit;
         }
@@ -276,7 +289,8 @@ fn the_longest_selectors_need_little_stack() {
 
 /// A selector of few names, so that much of it is found.
 fn selectors() -> impl Strategy<Value = String> {
-    let simple = prop_oneof!["[ab]", "\\.[xy]", "\\[t=[xy]\\]", ":first-child", ":nth-child\\(2n\\)"];
+    let simple =
+        prop_oneof!["[ab]", "\\.[xy]", "\\[t=[xy]\\]", ":first-child", ":nth-child\\(2n\\)"];
     let compound = proptest::collection::vec(simple, 1..3).prop_map(|mut parts| {
         // A name comes first.
         parts.sort_by_key(|part| part.len() != 1);
@@ -286,7 +300,8 @@ fn selectors() -> impl Strategy<Value = String> {
     let combinator = prop_oneof![Just(" "), Just(" > "), Just(" + "), Just(" ~ ")];
     (compound.clone(), proptest::collection::vec((combinator, compound), 0..4)).prop_map(
         |(first, rest)| {
-            rest.into_iter().fold(first, |text, (combinator, next)| text + combinator + next.as_str())
+            rest.into_iter()
+                .fold(first, |text, (combinator, next)| text + combinator + next.as_str())
         },
     )
 }
@@ -294,9 +309,8 @@ fn selectors() -> impl Strategy<Value = String> {
 /// Looks for the rest of a selector by trying every way.
 fn naive(page: &Document, selector: &super::Complex, at: usize, node: NodeId) -> bool {
     let matcher = Matcher::new(page);
-    let one = Selector(vec![super::Complex {
-        steps: vec![(Vec::new(), super::Combinator::Descendant)],
-    }]);
+    let one =
+        Selector(vec![super::Complex { steps: vec![(Vec::new(), super::Combinator::Descendant)] }]);
     let fits = |node: NodeId| {
         let compound = &selector.steps[at].0;
         matcher.matches(&one, node, ROOT)
