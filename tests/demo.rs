@@ -532,3 +532,119 @@ fn a_stop_does_not_wait_for_slow_answers_or_idle_connections() {
     stopper.join().expect("stopped");
     assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
 }
+
+fn rpc(client: &mut Client, body: &str) -> Value {
+    let answer = client.send("POST", "/api/rpc", &[], body.as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+/// Returns the result of a call.
+fn call(client: &mut Client, method: &str, params: &Value) -> Value {
+    let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let answer = rpc(client, &call.to_string());
+    assert_eq!((&answer["jsonrpc"], &answer["id"]), (&json!("2.0"), &json!(1)));
+    answer.get("result").unwrap_or_else(|| panic!("{answer}")).clone()
+}
+
+fn quantity(value: &Value) -> u64 {
+    let digits = value.as_str().and_then(|text| text.strip_prefix("0x"));
+    u64::from_str_radix(digits.expect("hexadecimal"), 16).expect("a number")
+}
+
+#[test]
+fn the_relay_answers_as_ethereum_does_and_the_same_at_every_start() {
+    let ((demo, mut client), (other, mut second)) = (start(), start());
+    assert_eq!(call(&mut client, "eth_chainId", &json!([])), "0x1cd4");
+    assert_eq!(call(&mut client, "net_version", &json!([])), "7380");
+    let newest = quantity(&call(&mut client, "eth_blockNumber", &json!([])));
+    assert!((1_000_000..1_000_600).contains(&newest), "{newest}");
+
+    let account = "0x00000000000000000000000000000000000000aa";
+    for (method, params) in [
+        ("eth_getBalance", json!([account, "latest"])),
+        ("eth_getTransactionCount", json!([account, "0x10"])),
+        ("eth_call", json!([{ "to": account, "data": "0x01020304" }, "latest"])),
+        ("eth_getBlockByNumber", json!(["0x10", true])),
+    ] {
+        let found = call(&mut client, method, &params);
+        assert_eq!(found, call(&mut second, method, &params), "{method}");
+    }
+    let balance = call(&mut client, "eth_getBalance", &json!([account]));
+    assert!(balance.as_str().expect("hexadecimal").len() > 2 + 16, "more than 64 bits: {balance}");
+
+    let block = call(&mut client, "eth_getBlockByNumber", &json!(["0x10", true]));
+    assert_eq!(block["transactions"].as_array().expect("a list").len(), 20);
+    assert_eq!(block["transactions"][3]["blockHash"], block["hash"]);
+    let next = call(&mut client, "eth_getBlockByNumber", &json!(["0x11", false]));
+    assert_eq!(next["parentHash"], block["hash"]);
+    let large = call(&mut client, "eth_getBlockByNumber", &json!(["0x64", false]));
+    assert_eq!(large["transactions"].as_array().expect("a list").len(), 5_000);
+    let future = call(&mut client, "eth_getBlockByNumber", &json!(["0xffffffff", false]));
+    assert_eq!(future, Value::Null);
+    let sent = call(&mut client, "eth_sendRawTransaction", &json!(["0x02f8"]));
+    assert_eq!(sent.as_str().expect("a hash").len(), 66);
+    demo.stop();
+    other.stop();
+}
+
+#[test]
+fn the_relay_names_what_is_wrong_with_a_call() {
+    let (demo, mut client) = start();
+    let mut code = |body: &str| {
+        let answer = rpc(&mut client, body);
+        assert!(answer.get("result").is_none(), "{answer}");
+        (answer["error"]["code"].as_i64().expect("a code"), answer["id"].clone())
+    };
+    assert_eq!(code("{"), (-32700, Value::Null));
+    assert_eq!(code("[]"), (-32600, Value::Null));
+    assert_eq!(code(r#"{"id":1,"method":"eth_chainId"}"#), (-32600, Value::Null));
+    assert_eq!(code(r#"{"jsonrpc":"2.0","id":"a","method":"x"}"#), (-32601, json!("a")));
+    let with = |method: &str, params: Value| {
+        json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params }).to_string()
+    };
+    assert_eq!(code(&with("eth_getBalance", json!(["0x1"]))).0, -32602);
+    assert_eq!(code(&with("eth_getBlockByNumber", json!(["newest", false]))).0, -32602);
+    assert_eq!(code(&with("eth_chainId", json!(7))).0, -32602);
+    assert_eq!(code(&with("eth_sendRawTransaction", json!(["0x"]))).0, -32000);
+    assert_eq!(code(&with("demo_error", json!([-31999, "x"]))).0, -31999);
+    let account = format!("0x{}", "1".repeat(40));
+    let reverted = with("eth_call", json!([{ "to": account, "data": "0xa9cc4718" }]));
+    assert_eq!(code(&reverted), (3, json!(7)));
+    demo.stop();
+}
+
+#[test]
+fn the_relay_answers_batches_as_calls_end_and_notifications_not_at_all() {
+    let (demo, mut client) = start();
+    let batch = json!([
+        { "jsonrpc": "2.0", "id": 1, "method": "demo_delay", "params": [80] },
+        { "jsonrpc": "2.0", "method": "eth_chainId" },
+        { "jsonrpc": "2.0", "id": "b", "method": "eth_chainId" },
+        7,
+    ]);
+    let answers = rpc(&mut client, &batch.to_string());
+    let ids: Vec<&Value> = answers.as_array().expect("a list").iter().map(|a| &a["id"]).collect();
+    assert_eq!(ids.len(), 3);
+    assert_eq!(ids[2], &json!(1), "the slow one comes last: {answers}");
+    let notification = br#"{"jsonrpc":"2.0","method":"eth_chainId"}"#;
+    let silent = client.send("POST", "/api/rpc", &[], notification);
+    assert_eq!((silent.status, silent.text()), (204, ""));
+    let many = Value::from(vec![batch[2].clone(); 1_001]).to_string();
+    assert_eq!(rpc(&mut client, &many)["error"]["code"], -32005);
+    assert_eq!(client.get("/api/rpc").status, 405);
+    demo.stop();
+}
+
+#[test]
+fn the_relay_keeps_numbers_as_they_are_written() {
+    let (demo, mut client) = start();
+    let digits = "9".repeat(80);
+    let call = format!(
+        r#"{{"jsonrpc":"2.0","id":{digits},"method":"demo_echo","params":[{digits}, 1.50]}}"#
+    );
+    let answer = client.send("POST", "/api/rpc", &[], call.as_bytes());
+    let wanted = format!(r#"{{"jsonrpc":"2.0","id":{digits},"result":[{digits}, 1.50]}}"#);
+    assert_eq!(answer.text(), wanted);
+    demo.stop();
+}
