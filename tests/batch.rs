@@ -54,11 +54,15 @@ fn serve(total: &Arc<Count>) -> (SocketAddr, Arc<Count>) {
 fn answer(mut stream: &TcpStream, counts: &[Arc<Count>]) {
     let mut lines = BufReader::new(stream).lines();
     while let Some(Ok(line)) = lines.next() {
-        counts.iter().for_each(|count| count.begin());
+        for count in counts {
+            count.begin();
+        }
         let path = line.split(' ').nth(1).unwrap().to_owned();
         while lines.next().unwrap().unwrap() != "" {}
         std::thread::sleep(Duration::from_millis(20));
-        counts.iter().for_each(|count| count.end());
+        for count in counts {
+            count.end();
+        }
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", path.len());
         stream.write_all((head + &path).as_bytes()).unwrap();
     }
