@@ -40,9 +40,10 @@ fn a_healthy_generator_warns_of_nothing() {
     assert_true(|| healthy(Language::Luau));
 }
 
-/// Runs scripts that compute beside a schedule, on one worker.
+/// Runs scripts that compute beside a schedule, on one worker, in slices so long that it shows.
 pub(crate) fn computing(language: Language) -> Outcome {
     let load = Load::of(language, "light").and("busy").with(&["--workers", "1"]);
+    let load = load.with(&["-e", "SLICE=30ms"]);
     load.with(&["--strict-schedule"]).start(NOBODY).end()
 }
 
@@ -54,7 +55,7 @@ fn scripts_that_compute_make_the_generator_late_and_it_says_so() {
         assert!(number(&outcome, "lag_p99_ms") > 10.0);
         assert!(outcome.warns("the generator was late"), "{:?}", outcome.warnings());
         assert_eq!(outcome.code, 65);
-        // Each of eight VUs computes for a slice of 5 ms before an arrival has its turn.
+        // A VU computes for a slice before an arrival has its turn.
         assert!(outcome.figure("iteration_lateness", "p(99)") > 10.0);
         // How much of its core it had is the machine's affair; that it is said is ours.
         let warned = outcome.warns("of its core");
@@ -74,7 +75,9 @@ pub(crate) fn work_of(language: Language, ms: f64) -> String {
 /// Plans a core and a half of work for two workers: 60 iterations a second of 25 ms.
 pub(crate) fn a_core_and_a_half(language: Language) -> Load {
     let work = work_of(language, 25.0);
-    Load::of(language, "heavy").with(&["--workers", "2", "--strict-schedule", "-e", &work])
+    let slice = "SLICE=30ms";
+    let flags = ["--workers", "2", "--strict-schedule", "-e", &work, "-e", slice];
+    Load::of(language, "heavy").with(&flags)
 }
 
 #[test]
