@@ -1,0 +1,26 @@
+//! Calls of the module `encoding`, for its unit tests.
+
+use super::MODULE;
+use crate::api::fixture::{call, vu};
+use crate::api::{ApiError, Value};
+
+/// Calls a function of the module.
+pub(super) fn run(name: &str, values: Vec<Value>) -> Result<Value, ApiError> {
+    call(&vu(1), &MODULE, name, values)
+}
+
+/// Calls a function that returns text.
+pub(super) fn text(name: &str, values: Vec<Value>) -> String {
+    match run(name, values).unwrap() {
+        Value::Text(text) => text.to_str().into_owned(),
+        other => panic!("{other:?} is no text"),
+    }
+}
+
+/// Calls a function that returns bytes; returns their digits.
+pub(super) fn digits(name: &str, values: Vec<Value>) -> String {
+    match run(name, values).unwrap() {
+        Value::Bytes(bytes) => super::hex(&bytes),
+        other => panic!("{other:?} are no bytes"),
+    }
+}
