@@ -200,3 +200,16 @@ fn tests_that_stand_for_claims_exist() {
         assert!(known, "docs/truth.md: there is no test `{name}`");
     }
 }
+
+#[test]
+fn tests_that_stand_for_what_crypto_answers_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(root.join("docs/crypto.md")).expect("it is text");
+    let mut text = String::new();
+    sources_below(&root.join("src/api"), &mut text);
+    let names = tests_named(&document);
+    assert!(names.len() > 5, "{names:?}");
+    for name in names {
+        assert!(text.contains(&format!("fn {name}(")), "docs/crypto.md: there is no test `{name}`");
+    }
+}

@@ -214,7 +214,7 @@ mod tests {
             ),
             (
                 "secp256k1.verify",
-                vec![format!("05{G}").into(), digest("a"), "".into()],
+                vec![format!("02{}", "f".repeat(64)).into(), digest("a"), "".into()],
                 "argument 1 (public_key) is no point of the curve",
             ),
             (

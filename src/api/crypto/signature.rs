@@ -181,7 +181,8 @@ fn mac(digest: &str, secret: &[u8], data: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn sign(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
-    let algorithm = Algorithm::of_call(&args.call, &args.text(0)?.to_str())?;
+    let name = args.text(0)?;
+    let algorithm = Algorithm::of_call(&args.call, &name.to_str())?;
     let (key, data) = (Key::take(&mut args, 1)?, args.bytes(2)?);
     let signature = algorithm.sign(&key, &data);
     let signature = signature.map_err(|problem| wrong(&args, &problem))?;
@@ -189,7 +190,8 @@ pub(super) fn sign(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError>
 }
 
 pub(super) fn verify(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
-    let algorithm = Algorithm::of_call(&args.call, &args.text(0)?.to_str())?;
+    let name = args.text(0)?;
+    let algorithm = Algorithm::of_call(&args.call, &name.to_str())?;
     let (key, data) = (Key::take(&mut args, 1)?, args.bytes(2)?);
     let signature = material::encoded(&mut args, 3, 4)?;
     let fits = algorithm.verify(&key, &data, &signature);

@@ -20,7 +20,7 @@ pub(in crate::api) fn hex(bytes: &[u8]) -> String {
 /// If they are none; the text says where.
 pub(in crate::api) fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
     let digits = text.strip_prefix(b"0x").unwrap_or(text);
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(format!("{} digits are no whole number of bytes", digits.len()));
     }
     let bytes: Option<Vec<u8>> =
