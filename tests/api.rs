@@ -21,15 +21,23 @@ mod odd_relay;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use certificates::Authority;
 use kingtide::api::Event;
 use kingtide::demo::{Demo, Settings};
 use kingtide::output::{Progress, Style};
 use kingtide::plan::{self, Facts, Options};
 use kingtide::run::{self, Gates, Observer, Test};
 use kingtide::script::{Program, ScriptError, ScriptErrorKind};
+
+#[path = "support/certificates.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod certificates;
+#[path = "support/peers.rs"]
+mod peers;
 
 /// Cases of one language, with the reason why the other has none.
 const SINGLES: &[(&str, &str)] = &[
@@ -42,7 +50,26 @@ static DEMO: LazyLock<Demo> = LazyLock::new(|| {
     Demo::start(Settings { listen, ..Settings::default() }).unwrap()
 });
 
-static ODD_RELAY: LazyLock<std::net::SocketAddr> = LazyLock::new(odd_relay::start);
+/// A server that wants digest authentication.
+static GUARD: LazyLock<SocketAddr> = LazyLock::new(peers::guard);
+
+/// A proxy that wants a password.
+static PROXY: LazyLock<SocketAddr> = LazyLock::new(peers::proxy);
+
+/// A server that lets in only whom its authority knows, and a folder with what one needs for that.
+static LOCKED: LazyLock<(SocketAddr, tempfile::TempDir)> = LazyLock::new(|| {
+    let authority = Authority::new();
+    let client = authority.certify("vu.test");
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in
+        [("ca.pem", &authority.pem), ("vu.pem", &client.cert), ("vu.key", &client.key)]
+    {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    peers::on_socket(&folder.path().join("app.sock"));
+    (peers::secure(authority.server_for_known("server.test")), folder)
+});
+static ODD_RELAY: LazyLock<SocketAddr> = LazyLock::new(odd_relay::start);
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api")
@@ -136,12 +163,15 @@ impl Observer for Ear {
 
 /// Loads and runs a script; says how it ended, and all that it told on the way.
 fn run_script(name: &str) -> Result<(Ending, String), String> {
-    let program = Program::load(&root().join(name), &[root()]).unwrap();
+    let program = Program::load(&root().join(name), &[root(), LOCKED.1.path().to_owned()]).unwrap();
     let env = BTreeMap::from([
         ("BASE_URL".to_owned(), format!("http://{}", DEMO.address())),
         ("ODD_RELAY_URL".to_owned(), format!("http://{}", *ODD_RELAY)),
         // Nothing listens on this port, which is reserved.
         ("CLOSED_URL".to_owned(), "http://127.0.0.1:1".to_owned()),
+        ("GUARD_URL".to_owned(), format!("http://{}", *GUARD)),
+        ("PROXY_ADDRESS".to_owned(), PROXY.to_string()),
+        ("LOCKED_URL".to_owned(), format!("https://{}", LOCKED.0)),
         ("GREETING".to_owned(), "hello".to_owned()),
     ]);
     let mut ear = Ear::default();
@@ -159,7 +189,9 @@ fn run_script(name: &str) -> Result<(Ending, String), String> {
     let defaults = Options { vus: Some(1), iterations: Some(1), ..Options::default() };
     let forced = Options { env: Some(env), workers: Some(1), seed: Some(7), ..Options::default() };
     let options = forced.over(script.over(defaults).0).0;
-    let plan = plan::resolve(&options, &Facts::default()).map_err(|error| error.to_string())?;
+    let mut plan = plan::resolve(&options, &Facts::default()).map_err(|error| error.to_string())?;
+    let files = program.files();
+    plan.http.tls.load(|path| files.read_text(path)).map_err(|error| error.to_string())?;
     let test = Test {
         plan: Arc::new(plan),
         program: Arc::new(program),

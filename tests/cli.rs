@@ -13,6 +13,7 @@ mod cli {
     mod counts;
     mod life;
     mod measuring;
+    mod network;
     mod options;
     mod rpc;
     mod signals;

@@ -1,9 +1,13 @@
 //! HTTP/2 against servers that keep its rules, with and without TLS.
 
 #[path = "support/certificates.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
 mod certificates;
 #[path = "support/client.rs"]
 mod client;
+#[path = "support/proxies.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod proxies;
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
@@ -17,8 +21,9 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
+use kingtide::plan::{Facts, Options, resolve};
 use kingtide::plan::{Http2, HttpPlan};
-use kingtide::protocol::{ErrorKind, HttpClient, Network, ResponseKind};
+use kingtide::protocol::{Auth, Credentials, ErrorKind, Extras, HttpClient, Network, ResponseKind};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -26,6 +31,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::certificates::{Authority, self_signed};
 use crate::client::{assert_ok, client_with, failure, get, plan, post, request, run, send};
+use crate::proxies::{ProxyServer, Speaks};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -572,5 +578,66 @@ fn redirects_and_codings_are_those_of_http1() {
         assert_ok(&response);
         assert_eq!((&response.body[..], hops.get()), (&b"kingtide"[..], 2));
         assert_eq!(server.connections.get(), 1);
+    });
+}
+
+#[test]
+fn a_challenge_is_answered_on_the_same_connection() {
+    run(async || {
+        let server = Server::start(async |asked: Asked, mut refusal: Answer| {
+            let proof = asked.headers().get("authorization").map(HeaderValue::as_bytes);
+            if proof.is_some_and(|proof| proof.starts_with(b"Digest username=\"ada\", ")) {
+                let body = read(asked).await;
+                answer(refusal, body).await;
+            } else {
+                let challenge =
+                    [("www-authenticate", "Digest realm=\"r\", nonce=\"n\", qop=\"auth\"")];
+                refusal.send_response(head(401, &challenge), true).expect("the client is there");
+            }
+        })
+        .await;
+        let client = client();
+        let ada = Credentials { user: "ada".to_owned(), password: "secret".to_owned() };
+        let extras = Extras { auth: Some(Auth::Digest(ada)), ..Extras::default() };
+        let proved = kingtide::protocol::Request {
+            extras: Some(Rc::new(extras)),
+            ..post(&server.url("/"), "body")
+        };
+        for wanted in [&[401, 200][..], &[200]] {
+            let mut statuses = Vec::new();
+            let see = |hop: &kingtide::protocol::Exchange| {
+                statuses.push(hop.status.expect("an answer").as_u16());
+            };
+            let response = client.send(proved.clone(), None, pending(), see).await;
+            assert_ok(&response);
+            assert_eq!(response.body, "body");
+            assert_eq!(statuses, wanted);
+        }
+        assert_eq!(server.connections.get(), 1);
+    });
+}
+
+#[test]
+fn a_tunnel_is_shared_and_a_proxy_that_forwards_is_no_way() {
+    run(async || {
+        let proxy = ProxyServer::start(Speaks::Http).await;
+        let authority = Authority::new();
+        let server = Server::listen(
+            Some(offering(&authority, &["h2"])),
+            async |_: Asked, through: Answer| answer(through, "ok").await,
+        )
+        .await;
+        let options = serde_json::json!({ "proxy": proxy.url("http"), "http2": "always" });
+        let options = Options::from_json(options).expect("options");
+        let plan = resolve(&options, &Facts::default()).expect("a plan").http;
+        let client = trusting(&authority, plan);
+        let url = server.url("/");
+        for response in join_all((0..3).map(|_| get(&client, &url))).await {
+            assert_ok(&response);
+        }
+        assert_eq!((proxy.asked.borrow().len(), server.connections.get()), (1, 1));
+        let plain = get(&client, "http://127.0.0.1:9/").await;
+        assert_eq!(failure(&plain), (ErrorKind::Http2, 1600));
+        assert_eq!(proxy.asked.borrow().len(), 1);
     });
 }

@@ -1,8 +1,10 @@
 //! The HTTP client against servers on the loopback, most of which misbehave.
 
 #[path = "support/certificates.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
 mod certificates;
 #[path = "support/loopback.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
 mod loopback;
 
 use std::cell::{Cell, RefCell};
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use kingtide::plan::{Http2, HttpDebug, HttpPlan};
+use kingtide::plan::{Facts, HttpPlan, Options, resolve};
 use kingtide::protocol::{
     CookieJar, Destination, ErrorKind, Headers, HttpClient, Network, Request, Response,
     ResponseKind,
@@ -41,22 +43,13 @@ fn run(test: impl AsyncFnOnce()) {
 }
 
 fn plan() -> HttpPlan {
+    let plan = resolve(&Options::default(), &Facts::default()).expect("nothing is set");
     HttpPlan {
         user_agent: "kingtide".to_owned(),
-        max_redirects: 10,
         timeout: Duration::from_secs(10),
-        insecure_skip_tls_verify: false,
-        hosts: indexmap::IndexMap::new(),
-        no_connection_reuse: false,
-        no_vu_connection_reuse: false,
-        no_cookies_reset: false,
-        discard_response_bodies: false,
-        throw: false,
-        http2: Http2::Auto,
-        debug: HttpDebug::Off,
-        batch: (20, 6),
         body_bytes_max: 1 << 20,
         connections_max: 10,
+        ..plan.http
     }
 }
 
@@ -82,6 +75,7 @@ fn request(method: Method, url: &str) -> Request {
         timeout: Duration::from_secs(10),
         redirects: 10,
         response: ResponseKind::Keep,
+        extras: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use kingtide::api::{Event, Phase, Value, VuContext, WorkerContext};
+use kingtide::api::{Event, Files, Phase, Value, VuContext, WorkerContext};
 use kingtide::demo::{Demo, Settings};
 use kingtide::metrics::{Registry, Shard};
 use kingtide::plan::{self, Facts, Options, Plan};
@@ -25,6 +25,7 @@ fn worker(base: String, logs: &Rc<RefCell<Vec<String>>>) -> Rc<WorkerContext> {
         network: Network::new(&plan.http).unwrap(),
         slices: kingtide::api::Slices::default(),
         urls: RefCell::default(),
+        files: Files::default(),
         plan,
         registry: RefCell::new(registry),
         declaring: Cell::new(true),

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Expected, Interrupt, RecentUrls, Slices};
+use super::{Expected, Files, Interrupt, RecentUrls, Slices};
 use crate::clock::{self, Instant};
 use crate::metrics::{Registry, Shard, TagSetId};
 use crate::plan::{Curve, HttpPlan, Plan};
-use crate::protocol::{CookieJar, HttpClient, Network};
+use crate::protocol::{CookieJar, HttpClient, Network, RequestRate};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
@@ -26,6 +26,8 @@ pub struct WorkerContext {
     pub declaring: Cell<bool>,
     /// The worker's metrics.
     pub shard: RefCell<Shard>,
+    /// The files that the script may read.
+    pub files: Files,
     /// DNS cache and TLS.
     pub network: Rc<Network>,
     /// Turns of VUs that compute for long.
@@ -112,6 +114,11 @@ impl TestStatus {
     /// Returns the counts that a VU of a scenario enters: the test's and the scenario's.
     pub fn counts(&self, scenario: usize) -> impl Iterator<Item = &VuCounts> {
         std::iter::once(&self.vus).chain(self.scenarios.get(scenario))
+    }
+
+    /// Returns the origin of times, which is the same for all workers.
+    pub fn zero(&self) -> Instant {
+        *self.zero.get_or_init(clock::now)
     }
 
     /// Notes that the scenarios begin.
@@ -215,6 +222,8 @@ pub struct ScenarioContext {
     pub env: BTreeMap<String, String>,
     /// Its tags, with `scenario` and the test's.
     pub tags: TagSetId,
+    /// The rates that limit its requests: its own and the test's.
+    pub rates: Vec<Rc<RequestRate>>,
     /// When it started, on the monotonic clock.
     pub started: Cell<Option<Instant>>,
     /// When it started, in milliseconds since 1970.
@@ -278,6 +287,7 @@ impl VuContext {
     /// Returns a VU of a worker, for loading; [`VuContext::enter`] gives it a scenario.
     pub fn new(worker: Rc<WorkerContext>, id: u64, id_in_worker: u64) -> Rc<Self> {
         let http = HttpClient::new(Rc::clone(&worker.network), Rc::clone(&worker.http));
+        http.set_number(id.saturating_sub(1));
         Rc::new(Self {
             worker,
             id,
@@ -298,6 +308,7 @@ impl VuContext {
 
     /// Puts the VU into a scenario.
     pub fn enter(&self, scenario: Rc<ScenarioContext>) {
+        self.http.set_rates(scenario.rates.clone());
         *self.scenario.borrow_mut() = Some(scenario);
         self.tags.borrow_mut().clear();
         self.group.borrow_mut().clear();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{
-    Answer, ApiError, Args, Function, Method, Module, Object, Phase, Run, Value, VuContext,
+    Answer, ApiError, Args, Files, Function, Method, Module, Object, Phase, Run, Value, VuContext,
     WorkerContext,
 };
 use crate::metrics::{Registry, Shard};
@@ -24,6 +24,7 @@ pub(super) fn vu(seed: u64) -> Rc<VuContext> {
         network: Network::new(&plan.http).unwrap(),
         slices: super::Slices::default(),
         urls: RefCell::default(),
+        files: Files::default(),
         events: Box::new(|_| {}),
         status: Arc::default(),
         plan,

@@ -11,6 +11,7 @@ pub use self::context::{
     WorkerContext,
 };
 pub use self::error::{ApiError, ErrorKind};
+pub use self::files::Files;
 pub use self::function::{Answer, Constant, Function, Method, Module, Object, Run, Shared, Wait};
 pub use self::http::{Expected, RecentUrls};
 pub use self::interrupt::{Interrupt, Stop, Stopped};
@@ -24,6 +25,7 @@ mod context;
 mod crypto;
 mod encoding;
 mod error;
+mod files;
 #[cfg(test)]
 mod fixture;
 mod function;

@@ -82,6 +82,7 @@ pub(super) struct CheckArgs {
 
 /// What says which test and how much of it.
 #[derive(Debug, Default, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct TestArgs {
     /// The script: .luau, .lua or .rhai.
     #[arg(value_name = "SCRIPT")]
@@ -101,6 +102,9 @@ pub(super) struct TestArgs {
     /// Iterations started per time, as in 100/s, whatever the target does.
     #[arg(long, value_name = "N/TIME", help_heading = "Load")]
     pub(super) rate: Option<String>,
+    /// Most requests per second of all VUs together, as in 50 or 300/m.
+    #[arg(long, value_name = "N", help_heading = "Load")]
+    pub(super) rps: Option<String>,
     /// Only this scenario. Repeatable.
     #[arg(long = "scenario", value_name = "NAME", help_heading = "Load")]
     pub(super) scenarios: Vec<String>,
@@ -141,9 +145,25 @@ pub(super) struct TestArgs {
         help_heading = "Network"
     )]
     pub(super) http_debug: Option<DebugMode>,
+    /// Adds TLS secrets to a file, by default the one that SSLKEYLOGFILE names.
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        help_heading = "Network"
+    )]
+    pub(super) tls_key_log: Option<String>,
     /// Accepts any certificate.
     #[arg(long, help_heading = "Network")]
     pub(super) insecure: bool,
+    /// A proxy, as in http://user:password@host:port or socks5://host:port.
+    #[arg(long, value_name = "URL", help_heading = "Network")]
+    pub(super) proxy: Option<String>,
+    /// Takes proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+    #[arg(long, help_heading = "Network")]
+    pub(super) proxy_from_env: bool,
     /// An address for a name. Repeatable.
     #[arg(long, value_name = "NAME=ADDRESS", help_heading = "Network")]
     pub(super) hosts: Vec<String>,

@@ -1,6 +1,9 @@
 //! The environment: the only place that reads it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::plan::ProxyEnv;
 
 /// Returns whether colors are unwanted (<https://no-color.org>).
 pub(super) fn no_color() -> bool {
@@ -17,6 +20,25 @@ pub(super) fn is_unicode() -> bool {
             let value = value.to_ascii_lowercase();
             value.contains("utf-8") || value.contains("utf8")
         })
+}
+
+/// Returns the file of TLS secrets that the environment names.
+pub(super) fn tls_key_log() -> Option<PathBuf> {
+    variable("SSLKEYLOGFILE").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Returns what the environment says of proxies. Either case counts, upper before lower.
+pub(super) fn proxies() -> ProxyEnv {
+    let find = |name: &str| {
+        let either = variable(name).or_else(|| variable(&name.to_ascii_lowercase()));
+        either.filter(|value| !value.is_empty())
+    };
+    ProxyEnv {
+        http: find("HTTP_PROXY"),
+        https: find("HTTPS_PROXY"),
+        all: find("ALL_PROXY"),
+        no: find("NO_PROXY"),
+    }
 }
 
 /// Returns all variables that are text.

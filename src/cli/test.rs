@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{DebugMode, TestArgs};
@@ -12,8 +12,9 @@ use super::env;
 use super::errors::CliError;
 use crate::api::{Event, unknown_name};
 use crate::plan::{
-    self, Facts, HttpDebug, Options, PlanError, Rate, StageOptions, ThresholdOptions,
+    self, Facts, HttpDebug, Options, PlanError, ProxyOptions, Rate, StageOptions, ThresholdOptions,
 };
+use crate::protocol;
 use crate::run::{self, Gates, Test, Thresholds};
 use crate::script::Program;
 use crate::units;
@@ -59,7 +60,7 @@ pub(super) fn prepare(args: &TestArgs, gates: Gates) -> Result<Prepared, CliErro
         program: Arc::new(program),
         registry: Arc::new(registry),
         functions: loaded.functions,
-        options: merged.to_json(),
+        options: merged.without_secrets().to_json(),
         gates,
     };
     Ok(Prepared { test, notices, events: loaded.events })
@@ -89,8 +90,29 @@ fn resolve(args: &TestArgs, options: &Options, program: &Program) -> Result<plan
         now_seed: RandomState::new().hash_one(0) >> 16,
         only_scenarios: args.scenarios.clone(),
         version: env!("CARGO_PKG_VERSION"),
+        tls_key_log: key_log(args)?,
+        proxy_env: (options.proxy_from_env == Some(true)).then(env::proxies),
     };
-    plan::resolve(options, &facts).map_err(|error| CliError::in_script(&error, program))
+    let in_script = |error: PlanError| CliError::in_script(&error, program);
+    let mut plan = plan::resolve(options, &facts).map_err(in_script)?;
+    plan.http.tls.load(|path| program.files().read_text(path)).map_err(in_script)?;
+    protocol::check(&plan.http).map_err(|error| CliError::Options(error.to_string(), None))?;
+    Ok(plan)
+}
+
+/// Returns the file of TLS secrets that `--tls-key-log` asks for.
+fn key_log(args: &TestArgs) -> Result<Option<PathBuf>, CliError> {
+    match args.tls_key_log.as_deref() {
+        None => Ok(None),
+        Some("") => env::tls_key_log().map(Some).ok_or_else(|| {
+            CliError::Usage(
+                "--tls-key-log: SSLKEYLOGFILE is not set; set it, or name the file: \
+                 --tls-key-log=FILE"
+                    .to_owned(),
+            )
+        }),
+        Some(path) => Ok(Some(PathBuf::from(path))),
+    }
 }
 
 /// Reads `kingtide.toml` beside the script, if there is one.
@@ -130,6 +152,7 @@ fn flags(args: &TestArgs) -> Result<Options, CliError> {
         no_setup: args.no_setup.then_some(true),
         no_teardown: args.no_teardown.then_some(true),
         insecure_skip_tls_verify: args.insecure.then_some(true),
+        proxy_from_env: args.proxy_from_env.then_some(true),
         ..Options::default()
     };
     if let Some(text) = &args.duration {
@@ -138,6 +161,9 @@ fn flags(args: &TestArgs) -> Result<Options, CliError> {
     }
     if let Some(text) = &args.rate {
         options.rate = Some(Rate::parse(text).map_err(|error| usage("--rate", &error))?);
+    }
+    if let Some(text) = &args.rps {
+        options.rps = Some(Rate::parse(text).map_err(|error| usage("--rps", &error))?);
     }
     if !args.stages.is_empty() {
         let stages = args.stages.iter().map(|text| StageOptions::parse(text));
@@ -152,6 +178,10 @@ fn flags(args: &TestArgs) -> Result<Options, CliError> {
     }
     if !args.hosts.is_empty() {
         options.hosts = Some(pairs("--hosts", &args.hosts)?.into_iter().collect());
+    }
+    if let Some(url) = &args.proxy {
+        let (http, https) = (Some(url.clone()), Some(url.clone()));
+        options.proxy = Some(ProxyOptions { http, https, except: None });
     }
     if let Some(list) = &args.trend_stats {
         let stats = list.split(',').map(|stat| stat.trim().to_owned()).collect();

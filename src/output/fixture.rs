@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use indexmap::IndexMap;
 use serde_json::json;
 
 use super::{
@@ -16,8 +15,8 @@ use crate::metrics::{
     Unit, builtin,
 };
 use crate::plan::{
-    ArrivalRate, Arrivals, Curve, Executor, Http2, HttpDebug, HttpPlan, Isolation, OnOverload,
-    Plan, Scenario, ScriptLimits, Start, ThresholdPlan,
+    ArrivalRate, Arrivals, Curve, Executor, Facts, HttpPlan, Isolation, OnOverload, Options, Plan,
+    Scenario, ScriptLimits, Start, ThresholdPlan, resolve,
 };
 
 /// All that [`Results`] borrows and holds.
@@ -530,6 +529,7 @@ fn scenario(name: &str, executor: Executor) -> Scenario {
         graceful_stop: Duration::from_secs(30),
         env: BTreeMap::new(),
         tags: BTreeMap::new(),
+        rps: None,
     }
 }
 
@@ -570,21 +570,6 @@ fn plan(scenarios: Vec<Scenario>, thresholds: &[(&str, &str)]) -> Plan {
 }
 
 fn http() -> HttpPlan {
-    HttpPlan {
-        user_agent: "kingtide".to_owned(),
-        max_redirects: 10,
-        timeout: Duration::from_mins(1),
-        insecure_skip_tls_verify: false,
-        hosts: IndexMap::new(),
-        no_connection_reuse: false,
-        no_vu_connection_reuse: false,
-        no_cookies_reset: false,
-        discard_response_bodies: false,
-        throw: false,
-        http2: Http2::Auto,
-        debug: HttpDebug::Off,
-        batch: (20, 6),
-        body_bytes_max: 256 << 20,
-        connections_max: 100,
-    }
+    let plan = resolve(&Options::default(), &Facts::default()).expect("nothing is set");
+    HttpPlan { user_agent: "kingtide".to_owned(), ..plan.http }
 }

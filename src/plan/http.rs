@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::print;
+use super::{NetworkPlan, ProxyPlan, TlsPlan, print};
 
 /// How requests are made, unless a request says otherwise.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -20,6 +20,12 @@ pub struct HttpPlan {
     pub timeout: Duration,
     /// Whether certificates go unchecked.
     pub insecure_skip_tls_verify: bool,
+    /// Where connections may lead, and how names become addresses.
+    pub network: NetworkPlan,
+    /// What stands between us and the target.
+    pub proxy: ProxyPlan,
+    /// How TLS is spoken.
+    pub tls: TlsPlan,
     /// Addresses for names: `name[:port]` or `*.suffix` to an address (port 0: the URL's port).
     pub hosts: IndexMap<String, SocketAddr>,
     /// Whether each request opens a connection.
@@ -36,6 +42,8 @@ pub struct HttpPlan {
     pub http2: Http2,
     /// What `--http-debug` prints.
     pub debug: HttpDebug,
+    /// Most requests per second, of all VUs together.
+    pub rps: Option<f64>,
     /// Parallel requests of one `batch`, in total and per host.
     pub batch: (u32, u32),
     /// Most bytes of one answer's body, decoded.

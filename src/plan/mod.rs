@@ -11,27 +11,38 @@ pub use self::curve::{Curve, Stage};
 pub use self::due::{ArrivalTimes, DueTimes, PoissonTimes};
 pub use self::error::PlanError;
 pub use self::executor::{ArrivalRate, Arrivals, Executor, ExecutorKind, OnOverload};
+pub use self::host_pattern::HostPattern;
 pub use self::http::{Http2, HttpDebug, HttpPlan};
+pub use self::ip_range::IpRange;
 pub use self::limits::{Isolation, ScriptLimits};
+pub use self::network::{DnsPlan, DnsPolicy, DnsSelect, DnsTtl, NetworkPlan};
 pub use self::options::{
-    Bytes, LimitOptions, Notice, Options, Rate, ScenarioOptions, StageOptions, ThresholdOptions,
+    Bytes, DnsOptions, LimitOptions, Notice, Options, ProxyOptions, Rate, ScenarioOptions,
+    StageOptions, ThresholdOptions, TlsAuthOptions, TlsVersionOptions,
 };
-pub use self::resolve::{Facts, VUS_MAX, resolve};
+pub use self::proxy::{Proxy, ProxyExcept, ProxyPlan, ProxyScheme};
+pub use self::resolve::{Facts, ProxyEnv, VUS_MAX, resolve};
 pub use self::scenario::{Scenario, Start};
 pub use self::share::Share;
+pub use self::tls::{Identity, Pem, TlsPlan, TlsVersion, TlsVersions};
 
 mod curve;
 mod due;
 mod error;
 mod executor;
+mod host_pattern;
 mod http;
+mod ip_range;
 mod limits;
+mod network;
 mod options;
 mod print;
+mod proxy;
 mod resolve;
 mod scenario;
 mod share;
 mod timetable;
+mod tls;
 
 /// A validated test.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]

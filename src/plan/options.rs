@@ -7,19 +7,25 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use self::setting::{Fields, Setting, settings};
-use super::{Http2, HttpDebug, Isolation, PlanError};
+use super::{Http2, HttpDebug, Isolation, Pem, PlanError, Proxy};
 
+pub use self::dns::DnsOptions;
+pub use self::proxy::ProxyOptions;
 pub use self::rate::{Rate, StageOptions};
 pub use self::scenario::ScenarioOptions;
 pub use self::setting::Bytes;
 pub use self::threshold::ThresholdOptions;
+pub use self::tls::{TlsAuthOptions, TlsVersionOptions};
 
+mod dns;
 mod env;
 mod merge;
+mod proxy;
 mod rate;
 mod scenario;
 mod setting;
 mod threshold;
+mod tls;
 
 pub use self::merge::Notice;
 
@@ -54,8 +60,28 @@ settings! {
         pub no_teardown: bool,
         /// Addresses for names: `name[:port]` or `*.suffix` to `address[:port]`.
         pub hosts: IndexMap<String, String>,
+        /// How names become addresses.
+        pub dns: DnsOptions,
+        /// Names that nobody connects to.
+        pub block_hostnames: Vec<String>,
+        /// Networks that nobody connects to.
+        pub blacklist_ips: Vec<String>,
+        /// Addresses of this machine that the VUs' connections come from.
+        pub local_ips: Vec<String>,
+        /// What stands between us and the target.
+        pub proxy: ProxyOptions,
+        /// Whether the environment may name proxies.
+        pub proxy_from_env: bool,
         /// Whether certificates go unchecked.
         pub insecure_skip_tls_verify: bool,
+        /// Certificates that are trusted besides those of the machine: PEM files, or their text.
+        pub tls_roots: Vec<String>,
+        /// Client certificates.
+        pub tls_auth: Vec<TlsAuthOptions>,
+        /// The versions of TLS that may be spoken.
+        pub tls_version: TlsVersionOptions,
+        /// The only cipher suites.
+        pub tls_cipher_suites: Vec<String>,
         /// `User-Agent`; empty for none.
         pub user_agent: String,
         /// Most redirects followed.
@@ -72,6 +98,8 @@ settings! {
         pub discard_response_bodies: bool,
         /// Whether a failed request raises an error in the script.
         pub throw: bool,
+        /// Most requests per second, of all VUs together.
+        pub rps: Rate,
         /// Parallel requests of one `batch`.
         pub batch: u64,
         /// Parallel requests of one `batch` to one host.
@@ -152,6 +180,22 @@ impl Options {
             PlanError::new("", format!("not valid TOML: {}", error.to_string().trim_end()))
         })?;
         Self::from_json(tree)
+    }
+
+    /// Returns the options as others may see them: without passwords and keys.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        if let Some(proxy) = &mut self.proxy {
+            for url in [&mut proxy.http, &mut proxy.https].into_iter().flatten() {
+                if let Ok(proxy) = Proxy::parse(url) {
+                    *url = proxy.to_string();
+                }
+            }
+        }
+        for auth in self.tls_auth.iter_mut().flatten() {
+            auth.key = auth.key.as_deref().map(|key| Pem::new(key).to_string());
+        }
+        self
     }
 
     /// Returns the options as the tree that [`Self::from_json`] reads; what is not set is left out.
@@ -315,6 +359,27 @@ mod tests {
         assert_eq!(options.hosts.unwrap()["*.test"], "127.0.0.1:8080");
         let error = Options::from_toml("vus = = 1").unwrap_err();
         assert!(error.message.starts_with("not valid TOML: TOML parse error at line 1"));
+    }
+
+    #[test]
+    fn secrets_are_left_out_of_what_others_see() {
+        let options = Options::from_json(json!({
+            "proxy": { "http": "http://u:secret@p:1", "https": "q:2" },
+            "tls_auth": [
+                { "cert": "a.pem", "key": "a.key" },
+                { "cert": "b.pem", "key": "-----BEGIN PRIVATE KEY-----\nsecret" },
+            ],
+        }));
+        assert_eq!(
+            options.unwrap().without_secrets().to_json(),
+            json!({
+                "proxy": { "http": "http://p:1", "https": "http://q:2" },
+                "tls_auth": [
+                    { "cert": "a.pem", "key": "a.key" },
+                    { "cert": "b.pem", "key": "the PEM text" },
+                ],
+            })
+        );
     }
 
     #[test]

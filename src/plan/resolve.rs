@@ -1,16 +1,25 @@
 //! From options to the plan: defaults, shortcuts, and every check that needs no script.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::suggestion;
 use super::options::Options;
-use super::{HttpDebug, Isolation, LimitOptions, Plan, PlanError, ScriptLimits, ThresholdPlan};
+use super::{
+    HostPattern, HttpDebug, Isolation, LimitOptions, Plan, PlanError, Rate, ScriptLimits,
+    ThresholdPlan,
+};
+
+pub use self::proxy::ProxyEnv;
 
 mod arrivals;
 mod http;
+mod network;
+mod proxy;
 mod scenarios;
 mod shortcuts;
 mod start;
+mod tls;
 
 /// The most VUs of a test.
 pub const VUS_MAX: u64 = 1_000_000;
@@ -43,6 +52,11 @@ pub struct Facts<'a> {
     pub only_scenarios: Vec<String>,
     /// Kingtide's version, for `User-Agent`.
     pub version: &'a str,
+    /// The file to which TLS secrets are added. No option says so: a script must not name files
+    /// that are written.
+    pub tls_key_log: Option<PathBuf>,
+    /// What the environment says of proxies: used if the options allow it.
+    pub proxy_env: Option<ProxyEnv>,
 }
 
 impl Default for Facts<'_> {
@@ -54,6 +68,8 @@ impl Default for Facts<'_> {
             now_seed: 0,
             only_scenarios: Vec::new(),
             version: env!("CARGO_PKG_VERSION"),
+            tls_key_log: None,
+            proxy_env: None,
         }
     }
 }
@@ -76,7 +92,7 @@ pub fn resolve(options: &Options, facts: &Facts<'_>) -> Result<Plan, PlanError> 
         thresholds: thresholds(options),
         tags: options.tags.clone().unwrap_or_default(),
         env: options.env.clone().unwrap_or_default(),
-        http: http::resolve(options, facts.version)?,
+        http: http::resolve(options, facts)?,
         setup_timeout: positive("setup_timeout", options.setup_timeout, PHASE_TIMEOUT)?,
         teardown_timeout: positive("teardown_timeout", options.teardown_timeout, PHASE_TIMEOUT)?,
         setup: options.no_setup != Some(true),
@@ -180,6 +196,24 @@ fn positive(path: &str, set: Option<Duration>, default: Duration) -> Result<Dura
         }
         set => Ok(set.unwrap_or(default)),
     }
+}
+
+/// Returns the limit that a rate means; as in k6, 0 is none.
+fn per_second(rate: Option<Rate>) -> Option<f64> {
+    let Rate { per_unit, unit } = rate?;
+    let unit = unit.unwrap_or(Duration::from_secs(1));
+    (per_unit > 0.0).then(|| per_unit / unit.as_secs_f64())
+}
+
+/// Reads patterns of host names.
+fn host_patterns(path: &str, given: Option<&[String]>) -> Result<Vec<HostPattern>, PlanError> {
+    let patterns = given.unwrap_or_default().iter().map(|text| {
+        HostPattern::parse(text).ok_or_else(|| {
+            let message = format!("option `{path}`: \"{text}\" must be a name, `*.suffix` or `*`");
+            PlanError::new(path, message)
+        })
+    });
+    patterns.collect()
 }
 
 /// Returns what is printed of requests.

@@ -27,6 +27,9 @@ pub struct Scenario {
     pub env: BTreeMap<String, String>,
     /// Tags on every sample of the scenario.
     pub tags: BTreeMap<String, String>,
+    /// Most requests per second of its VUs together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rps: Option<f64>,
 }
 
 impl Scenario {

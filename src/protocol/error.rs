@@ -5,6 +5,8 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::net::IpAddr;
+use std::path::Path;
 
 use rustls::CertificateError;
 
@@ -38,9 +40,9 @@ pub enum ErrorKind {
     Dns,
     /// There is no such name.
     NoSuchHost,
-    /// Reserved: an address that the plan forbids.
+    /// An address that the plan forbids.
     BlockedAddress,
-    /// Reserved: a name that the plan forbids.
+    /// A name that the plan forbids.
     BlockedHost,
     /// A TCP error that is not one of the others.
     Tcp,
@@ -48,6 +50,8 @@ pub enum ErrorKind {
     BrokenPipe,
     /// A system error on an open connection that is not one of the others.
     UnknownSystemError,
+    /// A proxy refused, or is none.
+    Proxy,
     /// No connection: unreachable, or nothing left on this side to connect with.
     Dial,
     /// The peer did not answer the attempt to connect.
@@ -122,6 +126,7 @@ impl ErrorKind {
             Self::Decompression => 1701,
             Self::Other
             | Self::Cut
+            | Self::Proxy
             | Self::ClosedEarly
             | Self::BodyTooShort
             | Self::BodyTooLarge
@@ -147,6 +152,7 @@ impl ErrorKind {
             Self::Tcp => "tcp error",
             Self::BrokenPipe => "broken pipe",
             Self::UnknownSystemError => "system error on the connection",
+            Self::Proxy => "proxy failed",
             Self::Dial => "cannot connect",
             Self::DialTimeout => "connect timeout",
             Self::ConnectionRefused => "connection refused",
@@ -241,6 +247,28 @@ impl ProtocolError {
         Self::new(kind, message.unwrap_or_else(|| kind.message())).with_detail(error.to_string())
     }
 
+    /// Classifies an error of connecting to a Unix socket: k6 has one number for what is not TCP's.
+    pub(crate) fn from_unix(error: &io::Error, path: &Path) -> Self {
+        use io::ErrorKind as Io;
+        let message = match error.kind() {
+            Io::NotFound => "no such unix socket",
+            Io::ConnectionRefused => "nobody listens on the unix socket",
+            Io::PermissionDenied => "the unix socket is not ours to use",
+            _ => ErrorKind::Network.message(),
+        };
+        let detail = format!("{}: {error}", path.display());
+        Self::new(ErrorKind::Network, message).with_detail(detail)
+    }
+
+    /// Classifies an error of binding to a local address.
+    pub(crate) fn from_bind(error: &io::Error, local: IpAddr) -> Self {
+        let detail = format!("{local}: {error}");
+        if error.kind() == io::ErrorKind::AddrNotAvailable {
+            return Self::new(ErrorKind::Dial, "no such local address").with_detail(detail);
+        }
+        Self { detail: Some(detail), ..Self::from_dial(error) }
+    }
+
     /// Classifies an error of the TLS handshake.
     pub(crate) fn from_handshake(error: &io::Error) -> Self {
         if let Some(tls) = find::<rustls::Error>(error) {
@@ -296,7 +324,10 @@ impl ProtocolError {
                 Bad::Revoked => (ErrorKind::Tls, Some("certificate is revoked")),
                 _ => (ErrorKind::Tls, Some("bad certificate")),
             },
-            rustls::Error::AlertReceived(_) => (ErrorKind::Tls, Some("tls alert from the server")),
+            rustls::Error::AlertReceived(alert) => {
+                return Self::new(ErrorKind::Tls, format!("tls alert: {}", words(*alert)))
+                    .with_detail(error.to_string());
+            }
             rustls::Error::PeerIncompatible(_) => {
                 (ErrorKind::Tls, Some("no tls version or cipher in common"))
             }
@@ -304,6 +335,21 @@ impl ProtocolError {
         };
         Self::new(kind, message.unwrap_or_else(|| kind.message())).with_detail(error.to_string())
     }
+}
+
+/// Returns an alert's name (RFC 8446, 6) in words: there are few.
+fn words(alert: rustls::AlertDescription) -> String {
+    let mut words = String::new();
+    for letter in format!("{alert:?}").chars() {
+        if letter.is_ascii_uppercase()
+            && !words.is_empty()
+            && !words.ends_with(|c: char| c.is_ascii_uppercase())
+        {
+            words.push(' ');
+        }
+        words.push(letter);
+    }
+    words.to_ascii_lowercase()
 }
 
 /// Returns the first error of type `E` among an error and its causes.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 use super::timing::Stamps;
@@ -26,17 +26,55 @@ impl Traffic {
     }
 }
 
+/// What bytes go over.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    /// TLS with a proxy, in which there may be TLS with the target.
+    Proxied(Box<TlsStream<Metered>>),
+}
+
+impl From<TcpStream> for Socket {
+    fn from(socket: TcpStream) -> Self {
+        Self::Tcp(socket)
+    }
+}
+
 /// A socket that counts: below TLS, so that records and handshakes are in.
 #[derive(Debug)]
 pub(super) struct Metered {
-    socket: TcpStream,
+    socket: Socket,
     traffic: Rc<Traffic>,
 }
 
 impl Metered {
-    pub(super) fn new(socket: TcpStream, traffic: Rc<Traffic>) -> Self {
-        Self { socket, traffic }
+    pub(super) fn new(socket: impl Into<Socket>, traffic: Rc<Traffic>) -> Self {
+        Self { socket: socket.into(), traffic }
     }
+
+    /// Returns what goes over TLS with a proxy: its bytes are counted below.
+    pub(super) fn over(proxied: TlsStream<Self>) -> Self {
+        Self::new(Socket::Proxied(Box::new(proxied)), Rc::default())
+    }
+
+    fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        let read = match &mut self.socket {
+            Socket::Tcp(socket) => socket.try_read(&mut byte),
+            Socket::Unix(socket) => socket.try_read(&mut byte),
+            Socket::Proxied(stream) => return is_pending(stream),
+        };
+        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// Returns whether a stream has nothing to read. Session tickets may have come, which are for TLS
+/// alone.
+fn is_pending(stream: &mut TlsStream<Metered>) -> bool {
+    let mut byte = [0];
+    let mut cx = Context::from_waker(Waker::noop());
+    Pin::new(stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
 }
 
 impl AsyncRead for Metered {
@@ -46,7 +84,11 @@ impl AsyncRead for Metered {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
+        ready!(match &mut self.socket {
+            Socket::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Socket::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Socket::Proxied(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
+        })?;
         let read = buffer.filled().len() - before;
         self.traffic.received.set(self.traffic.received.get() + read as u64);
         Poll::Ready(Ok(()))
@@ -59,7 +101,11 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.socket).poll_write(cx, bytes))?;
+        let written = ready!(match &mut self.socket {
+            Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Socket::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Socket::Proxied(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
+        })?;
         self.traffic.sent.set(self.traffic.sent.get() + written as u64);
         Poll::Ready(Ok(written))
     }
@@ -69,7 +115,11 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, parts))?;
+        let written = ready!(match &mut self.socket {
+            Socket::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
+            Socket::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
+            Socket::Proxied(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, parts),
+        })?;
         self.traffic.sent.set(self.traffic.sent.get() + written as u64);
         Poll::Ready(Ok(written))
     }
@@ -79,11 +129,19 @@ impl AsyncWrite for Metered {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        match &mut self.socket {
+            Socket::Tcp(socket) => Pin::new(socket).poll_flush(cx),
+            Socket::Unix(socket) => Pin::new(socket).poll_flush(cx),
+            Socket::Proxied(stream) => Pin::new(&mut **stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        match &mut self.socket {
+            Socket::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Socket::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+            Socket::Proxied(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+        }
     }
 }
 
@@ -93,7 +151,7 @@ impl AsyncWrite for Metered {
 /// left for the socket, which TLS may delay until its flush.
 #[derive(Debug)]
 pub(super) enum Stream {
-    /// Plain TCP.
+    /// The socket itself.
     Plain(Metered),
     /// TLS; boxed, as its state is many times a socket's.
     Tls(Box<TlsStream<Metered>>),
@@ -181,19 +239,9 @@ impl Stream {
     /// Returns whether nothing has come and nobody has closed, as far as the worker has looked: what
     /// it has not seen ready is not asked for, so that this costs no system call.
     pub(super) fn is_quiet(&mut self) -> bool {
-        let mut byte = [0];
         match self {
-            Self::Plain(stream) => {
-                let read = stream.socket.try_read(&mut byte);
-                matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-            }
-            Self::Tls(stream) => {
-                // Session tickets may have come, which are for TLS alone.
-                let mut cx = Context::from_waker(Waker::noop());
-                Pin::new(&mut **stream)
-                    .poll_read(&mut cx, &mut ReadBuf::new(&mut byte))
-                    .is_pending()
-            }
+            Self::Plain(stream) => stream.is_quiet(),
+            Self::Tls(stream) => is_pending(stream),
         }
     }
 

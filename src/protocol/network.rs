@@ -1,42 +1,39 @@
 //! What the VUs of a worker share: the DNS cache, the TLS configuration, a buffer to read into.
 
-use std::cell::{Cell, OnceCell, RefCell, RefMut};
+use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{FutureExt, Shared};
-use rand::rngs::SysRng;
-use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng};
-use rand_xoshiro::SplitMix64;
 use rustls::ClientConfig;
 
+use super::connect::Origin;
+use super::dns::Names;
 use super::hosts::Hosts;
-use super::{ErrorKind, Headers, ProtocolError, tls};
-use crate::clock::{self, Instant};
-use crate::plan::HttpPlan;
+use super::tls::{TlsProfile, Whose};
+use super::{Detour, ErrorKind, Headers, ProtocolError, TlsSettings, Via, tls};
+use crate::plan::{HttpPlan, NetworkPlan, Proxy, ProxyPlan, ProxyScheme};
 
-/// How long an address stays good; k6's default.
-const DNS_TTL: Duration = Duration::from_mins(5);
 /// Time to connect, whatever the request's own; k6's dialer has the same.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// As much as one read takes from a socket.
 const SCRATCH_BYTES: usize = 64 * 1024;
-
-type Addresses = Rc<[IpAddr]>;
-type Lookup = Shared<Pin<Box<dyn Future<Output = Result<Addresses, ProtocolError>>>>>;
+/// Most ways to speak TLS that requests ask for and a worker remembers.
+const PROFILES_MAX: usize = 64;
 
 /// What the VUs of a worker share.
 pub struct Network {
     hosts: Hosts,
-    names: RefCell<BTreeMap<String, Name>>,
-    random: Cell<u64>,
-    verify: tls::Verify,
-    tls: OnceCell<Arc<ClientConfig>>,
+    /// The addresses of names.
+    pub(super) names: Names,
+    plan: NetworkPlan,
+    proxies: ProxyPlan,
+    /// How TLS is spoken, unless a request says otherwise.
+    tls: TlsProfile,
+    /// How requests that say otherwise speak it.
+    profiles: RefCell<BTreeMap<TlsSettings, Rc<TlsProfile>>>,
     /// A buffer that every connection reads into: an idle one needs none.
     scratch: RefCell<Box<[u8]>>,
     /// The worker's write buffer: a request is encoded here and leaves at once.
@@ -44,16 +41,6 @@ pub struct Network {
     /// `User-Agent`; none if the plan's is empty.
     pub(super) user_agent: Option<Rc<str>>,
     pub(super) dial_timeout: Duration,
-}
-
-/// What is known of a name.
-enum Name {
-    Known {
-        addresses: Addresses,
-        until: Instant,
-    },
-    /// Being looked up: all who ask meanwhile share the one look-up.
-    Asked(Lookup),
 }
 
 impl std::fmt::Debug for Network {
@@ -67,7 +54,8 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// A pattern of the plan's `hosts` is none, or the user agent no header value.
+    /// A pattern of the plan's `hosts` is none, the user agent no header value, or what TLS needs
+    /// cannot be used.
     pub fn new(plan: &HttpPlan) -> Result<Rc<Self>, ProtocolError> {
         let skip = plan.insecure_skip_tls_verify;
         Self::verifying(plan, if skip { tls::Verify::Nothing } else { tls::Verify::System })
@@ -77,14 +65,13 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// A pattern of the plan's `hosts` is none, or the user agent no header value.
+    /// A pattern of the plan's `hosts` is none, the user agent no header value, or what TLS needs
+    /// cannot be used.
     pub fn with_roots(plan: &HttpPlan, roots: Vec<Vec<u8>>) -> Result<Rc<Self>, ProtocolError> {
         Self::verifying(plan, tls::Verify::Roots(roots))
     }
 
     fn verifying(plan: &HttpPlan, verify: tls::Verify) -> Result<Rc<Self>, ProtocolError> {
-        // Which address is tried first need not be repeatable, only differ between workers.
-        let seed = SplitMix64::try_from_rng(&mut SysRng).map_or(0, |mut random| random.next_u64());
         let user_agent = match plan.user_agent.as_str() {
             "" => None,
             text => {
@@ -97,10 +84,11 @@ impl Network {
         };
         Ok(Rc::new(Self {
             hosts: Hosts::new(&plan.hosts)?,
-            names: RefCell::default(),
-            random: Cell::new(seed),
-            verify,
-            tls: OnceCell::new(),
+            names: Names::new(plan.network.dns),
+            plan: plan.network.clone(),
+            proxies: plan.proxy.clone(),
+            tls: TlsProfile::new(Whose::Tests, plan.tls.clone(), verify)?,
+            profiles: RefCell::default(),
             scratch: RefCell::default(),
             out: RefCell::default(),
             user_agent,
@@ -108,9 +96,61 @@ impl Network {
         }))
     }
 
-    /// Returns the TLS configuration, built when first asked for: the trusted roots are files.
-    pub(super) fn tls(&self) -> Arc<ClientConfig> {
-        Arc::clone(self.tls.get_or_init(|| Arc::new(tls::config(&self.verify))))
+    /// Returns the TLS configuration for an origin, built when first asked for: the trusted roots
+    /// are files.
+    pub(super) fn tls(&self, origin: &Origin) -> Arc<ClientConfig> {
+        let profile = origin.via().and_then(|via| via.tls.as_deref()).unwrap_or(&self.tls);
+        profile.config(origin.host())
+    }
+
+    /// Returns the test's TLS configuration for a host.
+    pub(super) fn tls_for_host(&self, host: &str) -> Arc<ClientConfig> {
+        self.tls.config(host)
+    }
+
+    /// Returns the proxy that connections to an origin go through.
+    pub(super) fn proxy<'a>(&'a self, origin: &'a Origin) -> Option<&'a Proxy> {
+        match origin.via().map(|via| &**via) {
+            Some(Via { socket: Some(_), .. } | Via { proxy: Some(Detour::None), .. }) => None,
+            Some(Via { proxy: Some(Detour::Through(proxy)), .. }) => Some(proxy),
+            _ => self.proxies.for_host(origin.is_tls(), origin.host(), origin.port()),
+        }
+    }
+
+    /// Returns whether the test has proxies.
+    pub(super) fn has_proxies(&self) -> bool {
+        self.proxies.http.is_some() || self.proxies.https.is_some()
+    }
+
+    /// Returns the proxy that requests to an origin are handed to, to be forwarded: one of HTTP, as
+    /// nothing but TLS needs a tunnel.
+    pub(super) fn forwarder<'a>(&'a self, origin: &'a Origin) -> Option<&'a Proxy> {
+        let spoken =
+            |proxy: &&Proxy| matches!(proxy.scheme, ProxyScheme::Http | ProxyScheme::Https);
+        if origin.is_tls() { None } else { self.proxy(origin).filter(spoken) }
+    }
+
+    /// Returns how requests with these settings speak TLS: the test's way, but for what is set.
+    /// Files are read by `read`, once.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or what is in it cannot be used; it names the argument.
+    pub fn tls_profile(
+        &self,
+        settings: TlsSettings,
+        read: impl FnMut(&str) -> Result<String, String>,
+    ) -> Result<Rc<TlsProfile>, ProtocolError> {
+        if let Some(known) = self.profiles.borrow().get(&settings) {
+            return Ok(Rc::clone(known));
+        }
+        let profile = Rc::new(settings.over(&self.tls, read)?);
+        let mut profiles = self.profiles.borrow_mut();
+        if profiles.len() >= PROFILES_MAX {
+            profiles.clear();
+        }
+        profiles.insert(settings, Rc::clone(&profile));
+        Ok(profile)
     }
 
     /// Returns the worker's read buffer, for as long as nobody waits.
@@ -127,120 +167,40 @@ impl Network {
         self.hosts.find(host, port)
     }
 
-    /// Returns a name's addresses if they are known and still good, in the order to try them.
-    pub(super) fn known(&self, name: &str) -> Option<Vec<IpAddr>> {
-        let names = self.names.borrow();
-        match names.get(name)? {
-            Name::Known { addresses, until } if *until > clock::now() => {
-                Some(self.ordered(addresses))
-            }
-            _ => None,
-        }
-    }
-
-    /// Looks a name up. Dropping the future leaves the look-up to the others who wait for it.
+    /// Refuses a host that the plan blocks.
     ///
     /// # Errors
     ///
-    /// There is no such name, or the resolver could not say.
-    pub(super) async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, ProtocolError> {
-        let lookup = self.lookup(name);
-        let result = lookup.clone().await;
-        self.conclude(name, &lookup, &result);
-        result.map(|addresses| self.ordered(&addresses))
-    }
-
-    fn lookup(&self, name: &str) -> Lookup {
-        let mut names = self.names.borrow_mut();
-        if let Some(Name::Asked(lookup)) = names.get(name) {
-            return lookup.clone();
+    /// Its name is blocked.
+    pub(super) fn admit_host(&self, host: &str) -> Result<(), ProtocolError> {
+        if self.plan.block_hostnames.iter().any(|pattern| pattern.fits(host)) {
+            return Err(ProtocolError::from(ErrorKind::BlockedHost).with_detail(host));
         }
-        let lookup = ask(name.to_owned()).boxed_local().shared();
-        names.insert(name.to_owned(), Name::Asked(lookup.clone()));
-        lookup
+        Ok(())
     }
 
-    /// Keeps a result, unless another of those who waited has done so. Failures are not kept.
-    fn conclude(&self, name: &str, lookup: &Lookup, result: &Result<Addresses, ProtocolError>) {
-        let mut names = self.names.borrow_mut();
-        if !matches!(names.get(name), Some(Name::Asked(asked)) if asked.ptr_eq(lookup)) {
-            return;
+    /// Leaves out the addresses that the plan blocks.
+    ///
+    /// # Errors
+    ///
+    /// None is left.
+    pub(super) fn admit_addresses(
+        &self,
+        mut addresses: Vec<SocketAddr>,
+    ) -> Result<Vec<SocketAddr>, ProtocolError> {
+        let blocked = &self.plan.blacklist_ips;
+        if blocked.is_empty() {
+            return Ok(addresses);
         }
-        match result {
-            Ok(addresses) => {
-                let known =
-                    Name::Known { addresses: Rc::clone(addresses), until: clock::now() + DNS_TTL };
-                names.insert(name.to_owned(), known);
-            }
-            Err(_) => {
-                names.remove(name);
-            }
+        let first = addresses.first().copied();
+        addresses.retain(|address| !blocked.iter().any(|range| range.has(address.ip())));
+        if addresses.is_empty() {
+            let error = ProtocolError::from(ErrorKind::BlockedAddress);
+            return Err(match first {
+                Some(first) => error.with_detail(first.to_string()),
+                None => error,
+            });
         }
-    }
-
-    /// Returns the addresses in the order to try them: IPv4 first, else by chance.
-    fn ordered(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
-        let mut order = addresses.to_vec();
-        if order.len() > 1 {
-            let mut random = SplitMix64::seed_from_u64(self.random.get());
-            order.shuffle(&mut random);
-            self.random.set(random.next_u64());
-            order.sort_by_key(IpAddr::is_ipv6);
-        }
-        order
-    }
-}
-
-async fn ask(name: String) -> Result<Addresses, ProtocolError> {
-    let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-    let mut addresses: Vec<IpAddr> = match found {
-        Ok(found) => found.map(|address| address.ip()).collect(),
-        Err(error) => return Err(ProtocolError::from_lookup(&error)),
-    };
-    addresses.sort_unstable();
-    addresses.dedup();
-    if addresses.is_empty() {
-        return Err(ErrorKind::NoSuchHost.into());
-    }
-    Ok(addresses.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::testing;
-
-    #[test]
-    fn ipv4_is_tried_first_and_the_choice_varies() {
-        let network = Network::new(&testing::plan()).expect("network");
-        let addresses: Vec<IpAddr> = ["::1", "10.0.0.1", "10.0.0.2", "10.0.0.3"]
-            .map(|text| text.parse().expect("address"))
-            .to_vec();
-        let mut first = std::collections::BTreeSet::new();
-        for _ in 0..200 {
-            let order = network.ordered(&addresses);
-            assert!(order[3].is_ipv6());
-            first.insert(order[0]);
-        }
-        assert_eq!(first.len(), 3);
-    }
-
-    #[test]
-    fn a_name_is_looked_up_once_for_all_who_ask_and_forgotten_after_its_time() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .expect("runtime");
-        runtime.block_on(async {
-            let network = Network::new(&testing::plan()).expect("network");
-            let (one, two) = (network.lookup("localhost"), network.lookup("localhost"));
-            assert!(one.ptr_eq(&two));
-            let (a, b) = tokio::join!(network.look_up("localhost"), network.look_up("localhost"));
-            assert_eq!(a.expect("address").len(), b.expect("address").len());
-            assert!(network.known("localhost").is_some());
-            tokio::time::advance(DNS_TTL).await;
-            assert!(network.known("localhost").is_none());
-        });
+        Ok(addresses)
     }
 }

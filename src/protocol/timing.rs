@@ -206,6 +206,11 @@ impl Stopwatch {
         self.since.set(now);
     }
 
+    /// Returns the time until the current phase began.
+    pub(super) fn waited(&self) -> Duration {
+        self.since.get() - self.begun
+    }
+
     /// Says that the connection was there at once: nothing was waited for.
     pub(super) fn enter_exchanging_at_once(&self) {
         self.phase.set(Phase::Exchanging);

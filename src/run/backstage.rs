@@ -40,7 +40,8 @@ impl Backstage {
         status: Arc<TestStatus>,
         events: Box<dyn Fn(crate::api::Event)>,
     ) -> Result<Self, ScriptError> {
-        let mut worker = super::load::context(Arc::clone(&test.plan), &test.registry, events)
+        let plan = Arc::clone(&test.plan);
+        let mut worker = super::load::context(&test.program, plan, &test.registry, events)
             .map_err(|error| ScriptError {
                 kind: ScriptErrorKind::Load,
                 message: error.to_string(),

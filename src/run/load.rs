@@ -41,7 +41,7 @@ pub fn load(program: &Program, env: &BTreeMap<String, String>) -> Result<Loaded,
         .map_err(|error| defect(format!("the empty plan does not resolve: {error}")))?;
     plan.env.clone_from(env);
     let events = Rc::new(RefCell::new(Vec::new()));
-    let worker = context(Arc::new(plan), &Arc::new(Registry::new()), {
+    let worker = context(program, Arc::new(plan), &Arc::new(Registry::new()), {
         let events = Rc::clone(&events);
         Box::new(move |event| events.borrow_mut().push(event))
     })
@@ -59,6 +59,7 @@ pub fn load(program: &Program, env: &BTreeMap<String, String>) -> Result<Loaded,
 
 /// Returns what operations act on, off the workers.
 pub(super) fn context(
+    program: &Program,
     plan: Arc<Plan>,
     registry: &Arc<Registry>,
     events: Box<dyn Fn(Event)>,
@@ -68,6 +69,7 @@ pub(super) fn context(
         network: Network::new(&plan.http)?,
         slices: Slices::default(),
         urls: RefCell::default(),
+        files: program.files(),
         registry: RefCell::new((**registry).clone()),
         declaring: Cell::new(false),
         shard: RefCell::new(Shard::new(Arc::clone(registry), plan.series_max)),

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::api::Files;
+
 /// A script's language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
@@ -83,6 +85,11 @@ impl Program {
     /// Returns the entry's text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Returns the files that the script may read.
+    pub fn files(&self) -> Files {
+        Files::new(self.roots.clone())
     }
 
     /// Returns the entry's path.

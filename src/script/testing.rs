@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::api::{
-    Answer, ApiError, Args, Constant, ErrorKind, Event, Function, Method, Module, Object, Phase,
-    Run, Value, VuContext, Wait, WorkerContext,
+    Answer, ApiError, Args, Constant, ErrorKind, Event, Files, Function, Method, Module, Object,
+    Phase, Run, Value, VuContext, Wait, WorkerContext,
 };
 use crate::metrics::{Registry, Shard};
 use crate::plan::{self, Facts, Isolation, Options, Plan, ScriptLimits};
@@ -37,6 +37,7 @@ impl TestWorker {
             network: Network::new(&plan.http).unwrap(),
             slices: crate::api::Slices::default(),
             urls: RefCell::default(),
+            files: Files::default(),
             http: Rc::new(plan.http.clone()),
             shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
             plan,

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::api::{Interrupt, Phase, ScenarioContext, Stop, Value, VuContext, WorkerContext};
 use crate::clock::{self, Instant};
 use crate::metrics::{Shard, TagSetId, builtin};
+use crate::protocol::RequestRate;
 use crate::script::{Argument, Host, Instance, ScriptError, ScriptErrorKind};
 
 /// The functions of a script that belong to a VU's life rather than to a scenario.
@@ -28,6 +29,8 @@ pub struct Ground {
     pub on_error: OnError,
     /// The number of the next VU in this worker, from 0, and the rule that makes it unique in the test.
     pub next_vu: Cell<u64>,
+    /// This worker's part of the rate that limits the requests of the whole test.
+    pub rate: Option<Rc<RequestRate>>,
     /// This worker's share of VU numbers.
     pub share: crate::plan::Share,
 }

@@ -65,6 +65,7 @@ pub(super) fn make(
         network,
         slices: Slices::default(),
         urls: RefCell::default(),
+        files: assignment.program.files(),
         events: Box::new(move |event| {
             if flow.admits(&event) {
                 let _gone = events.send((index, Message::Event(event)));
@@ -81,6 +82,7 @@ pub(super) fn make(
         data: RefCell::new(Rc::new(Value::Nil)),
         on_error: Box::new(move |error, vu| errors.add(error, vu)),
         next_vu: Cell::new(0),
+        rate: super::rates::of_test(plan, assignment.share, assignment.status.zero()),
         share: assignment.share,
     }))
 }

@@ -22,6 +22,7 @@ pub use self::errors::{ErrorRow, key as error_key};
 mod errors;
 mod ground;
 mod life;
+mod rates;
 mod scenario;
 
 /// What a worker needs to start.

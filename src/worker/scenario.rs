@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::Notify;
 
-use super::ScenarioTally;
+use super::{ScenarioTally, rates};
 use crate::api::{Event, ScenarioContext};
 use crate::clock::{self, ArrivalTimer, Instant};
 use crate::executor::{Admission, Closed, Control, Open, Tally, closed, open};
@@ -46,7 +46,7 @@ impl Part {
         let plan = &ground.worker.plan;
         let scenario = plan.scenarios[index].clone();
         let share = share_of(&scenario.executor, worker, index);
-        let context = Rc::new(context(ground, &scenario, index, share));
+        let context = Rc::new(context(ground, &scenario, index, worker, share));
         let part = Self {
             index,
             share,
@@ -211,11 +211,8 @@ impl Part {
 
 /// Returns a worker's share of a scenario: where there are fewer VUs than workers, the first few
 /// share it, beginning at another worker for each scenario so that small ones spread.
-fn share_of(executor: &Executor, worker: Share, scenario: usize) -> Option<Share> {
-    let vus = match executor {
-        Executor::ArrivalRate(arrival_rate) => arrival_rate.max_vus,
-        other => vus_at_start(other),
-    };
+pub(super) fn share_of(executor: &Executor, worker: Share, scenario: usize) -> Option<Share> {
+    let vus = executor.vus_max();
     let count = worker.count.min(vus).max(1);
     let index = (worker.index + scenario as u64) % worker.count;
     (index < count).then_some(Share { index, count })
@@ -236,6 +233,7 @@ fn context(
     ground: &Ground,
     scenario: &Scenario,
     index: usize,
+    worker: Share,
     share: Option<Share>,
 ) -> ScenarioContext {
     let plan = &ground.worker.plan;
@@ -266,6 +264,7 @@ fn context(
         started_ms: Cell::new(0.0),
         duration_seconds: duration.as_secs_f64(),
         curve,
+        rates: rates::of_scenario(ground, scenario, index, worker),
         iterations_planned: iterations,
         iterations_ended: Cell::new(0),
     }

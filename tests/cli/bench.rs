@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -25,6 +26,11 @@ impl Bench {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
+    /// Returns the folder.
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Writes a file.
     pub(super) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.folder.path().join(name), text).unwrap();
@@ -33,6 +39,11 @@ impl Bench {
     /// Reads a file.
     pub(super) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
+    /// Returns whether there is a file.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.folder.path().join(name).exists()
     }
 
     /// Reads a JSON file.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use kingtide::plan::{Http2, HttpDebug, HttpPlan};
+use kingtide::plan::{Facts, Http2, HttpPlan, Options, resolve};
 use kingtide::protocol::{
     Destination, ErrorKind, Headers, HttpClient, Network, Request, Response, ResponseKind,
 };
@@ -23,22 +23,14 @@ pub(crate) fn run(test: impl AsyncFnOnce()) {
 
 /// Returns a plan that speaks HTTP/2 in this way.
 pub(crate) fn plan(http2: Http2) -> HttpPlan {
+    let plan = resolve(&Options::default(), &Facts::default()).expect("nothing is set");
     HttpPlan {
         user_agent: "kingtide".to_owned(),
-        max_redirects: 10,
         timeout: Duration::from_secs(10),
-        insecure_skip_tls_verify: false,
-        hosts: indexmap::IndexMap::new(),
-        no_connection_reuse: false,
-        no_vu_connection_reuse: false,
-        no_cookies_reset: false,
-        discard_response_bodies: false,
-        throw: false,
         http2,
-        debug: HttpDebug::Off,
-        batch: (20, 6),
         body_bytes_max: 16 << 20,
         connections_max: 10,
+        ..plan.http
     }
 }
 
@@ -55,6 +47,7 @@ pub(crate) fn request(method: Method, url: &str) -> Request {
         timeout: Duration::from_secs(10),
         redirects: 10,
         response: ResponseKind::Keep,
+        extras: None,
     }
 }
 

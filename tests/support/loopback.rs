@@ -147,6 +147,23 @@ impl Peer {
         read.is_ok_and(|bytes| bytes > 0).then_some(())
     }
 
+    fn socket(&self) -> &TcpStream {
+        match &self.stream {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Returns the address that the client comes from.
+    pub(crate) fn remote_ip(&self) -> IpAddr {
+        self.socket().peer_addr().expect("a peer").ip()
+    }
+
+    /// Returns the port that the server listens on.
+    pub(crate) fn local_port(&self) -> u16 {
+        self.socket().local_addr().expect("an address").port()
+    }
+
     /// Returns whether the client came with a TLS session of before.
     pub(crate) fn resumed(&self) -> bool {
         match &self.stream {

@@ -144,6 +144,31 @@ pub(crate) fn ramp(language: Language, seconds: u32) -> Finding {
     Finding::new(rows, &floor)
 }
 
+/// Lets 8 VUs on two workers send 100 requests a second together, as fast as they may.
+pub(crate) fn limited(language: Language, seconds: u32) -> Finding {
+    let load = Load::of(language, "limited").seconds(seconds).with(&["--workers", "2"]);
+    let (outcome, stamps, floor) = stamps(&load);
+    let rows = vec![
+        // The last VUs still have their turns after the end.
+        Row::new("requests that came", f64::from(seconds) * 100.0 + 4.0, stamps.len() as f64, 5.0),
+        Row::new("gap between requests p50, ms", 10.0, 1e3 * percentile(&gaps(&stamps), 50.0), 0.5),
+        Row::new(
+            "spread of the gaps (0: all alike)",
+            0.0,
+            spread(&gaps(&stamps)),
+            0.05 + 0.1 * room_ms(&floor),
+        ),
+        // Each of 8 VUs has a turn every 80 ms, of which its request takes next to nothing.
+        Row::new("blocked p50, ms", 80.0, outcome.figure("http_req_blocked", "med"), 2.0),
+    ];
+    Finding::new(rows, &floor)
+}
+
+#[test]
+fn a_limited_rate_of_requests_is_spread_evenly_over_the_workers() {
+    assert_true(|| limited(Language::Luau, 2));
+}
+
 #[test]
 fn uniform_arrivals_come_as_planned() {
     assert_true(|| uniform(Language::Rhai, 2));

@@ -44,7 +44,8 @@ pub(in crate::api) struct Carried {
 
 impl Carrier {
     /// The named arguments that [`Carrier::new`] reads.
-    pub(in crate::api) const DEFAULTS: [&'static str; 4] = ["headers", "auth", "tags", "timeout"];
+    pub(in crate::api) const DEFAULTS: [&'static str; 7] =
+        ["headers", "auth", "tls", "proxy", "socket", "tags", "timeout"];
 
     /// Returns a carrier to a URL.
     ///
@@ -66,19 +67,23 @@ impl Carrier {
         if let Place::Nowhere(nowhere) = &place {
             return Err(ApiError::usage(format!("{call}: {}: \"{}\"", nowhere.why, nowhere.text)));
         }
-        let Params { mut headers, tags, timeout, .. } = Params::read(fields, None)?;
+        let Params { mut headers, tags, timeout, way, .. } = Params::read(vu, fields, None)?;
         if !headers.contains("content-type") {
             let _valid = headers.append("content-type", content_type.as_bytes());
         }
-        Ok(Self { place, name, defaults: Session { base_url: None, headers, tags, timeout } })
+        Ok(Self { place, name, defaults: Session { base_url: None, headers, tags, timeout, way } })
     }
 
-    /// Reads what one request asks for besides: `headers`, `tags`, `timeout` and `name`.
-    pub(in crate::api) fn extra(&self, fields: &mut Fields) -> Result<Extra, ApiError> {
+    /// Reads what one request asks for besides: [`Carrier::DEFAULTS`] and `name`.
+    pub(in crate::api) fn extra(
+        &self,
+        vu: &Rc<VuContext>,
+        fields: &mut Fields,
+    ) -> Result<Extra, ApiError> {
         if fields.is_empty() {
             return Ok(Extra(None));
         }
-        Ok(Extra(Some(Box::new(Params::read(fields, Some(&self.defaults))?))))
+        Ok(Extra(Some(Box::new(Params::read(vu, fields, Some(&self.defaults))?))))
     }
 
     /// Returns the URL.
@@ -130,12 +135,14 @@ impl Carrier {
                 tags: params.tags.clone(),
                 name: params.name.clone(),
                 timeout: params.timeout,
+                way: params.way.clone(),
                 ..Params::default()
             },
             None => Params {
                 headers: self.defaults.headers.clone(),
                 tags: self.defaults.tags.clone(),
                 timeout: self.defaults.timeout,
+                way: self.defaults.way.clone(),
                 ..Params::default()
             },
         };

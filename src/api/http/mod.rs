@@ -8,6 +8,7 @@ use self::url::Address;
 pub use self::url::RecentUrls;
 use super::{ApiError, Args, Function, Module, Object, Run, VuContext, Wait};
 
+mod auth;
 mod batch;
 mod body;
 mod carrier;
@@ -20,7 +21,9 @@ mod send;
 mod session;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod url;
+mod way;
 
 pub(super) const MODULE: Module = Module {
     name: "http",
@@ -162,7 +165,7 @@ impl Call {
         let params = if fields.is_empty() && session.is_none() {
             None
         } else {
-            Some(Box::new(Params::read(&mut fields, session)?))
+            Some(Box::new(Params::read(vu, &mut fields, session)?))
         };
         Ok(Self { method, address, body, params })
     }

@@ -38,7 +38,7 @@ impl Answered {
             ))
         })?;
         let url = self.resolved(place, &document, href)?;
-        let params = read_params(place, &mut fields)?;
+        let params = read_params(vu, place, &mut fields)?;
         request(vu, http::Method::GET, &url, Body::default(), params)
     }
 
@@ -91,7 +91,7 @@ impl Answered {
             }
             Sending::Body(encoding) => (http::Method::POST, body(vu, place, encoding, pairs)?),
         };
-        let params = read_params(place, &mut fields)?;
+        let params = read_params(vu, place, &mut fields)?;
         request(vu, method, &url, body, params)
     }
 
@@ -159,10 +159,14 @@ fn text(fields: &mut Fields, name: &str) -> Result<Option<String>, ApiError> {
     Ok(fields.text(name)?.map(|text| text.to_str().into_owned()))
 }
 
-fn read_params(place: &str, fields: &mut Fields) -> Result<Option<Box<Params>>, ApiError> {
+fn read_params(
+    vu: &Rc<VuContext>,
+    place: &str,
+    fields: &mut Fields,
+) -> Result<Option<Box<Params>>, ApiError> {
     let Some(map) = fields.map("params")?.filter(|map| !map.is_empty()) else { return Ok(None) };
     let mut fields = Fields::new(format!("{place}: params"), map, params::NAMES)?;
-    Ok(Some(Box::new(Params::read(&mut fields, None)?)))
+    Ok(Some(Box::new(Params::read(vu, &mut fields, None)?)))
 }
 
 fn request(

@@ -3,12 +3,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use base64::Engine as _;
-
 use super::cookies::Jar;
 use super::expect::Expected;
 use super::session::Session;
-use crate::api::{ApiError, Fields, Map, Value};
+use super::way::Way;
+use crate::api::{ApiError, Fields, Map, Value, VuContext};
 use crate::protocol::{BadHeader, Headers};
 
 /// The names of a request's `params`.
@@ -21,6 +20,9 @@ pub(super) const NAMES: &[&str] = &[
     "timeout",
     "redirects",
     "auth",
+    "tls",
+    "proxy",
+    "socket",
     "response",
     "expected",
     "throw",
@@ -40,6 +42,8 @@ pub(super) struct Params {
     pub(super) response: Option<Kind>,
     pub(super) expected: Option<Rc<Expected>>,
     pub(super) throw: Option<bool>,
+    /// How it reaches its server and proves whose it is.
+    pub(super) way: Way,
 }
 
 /// What becomes of an answer's body.
@@ -52,12 +56,17 @@ pub(super) enum Kind {
 
 impl Params {
     /// Reads named arguments over a session's defaults.
-    pub(super) fn read(fields: &mut Fields, session: Option<&Session>) -> Result<Self, ApiError> {
+    pub(super) fn read(
+        vu: &Rc<VuContext>,
+        fields: &mut Fields,
+        session: Option<&Session>,
+    ) -> Result<Self, ApiError> {
         let mut params = Self::default();
         if let Some(session) = session {
             params.headers = session.headers.clone();
             params.tags.clone_from(&session.tags);
             params.timeout = session.timeout;
+            params.way = session.way.clone();
         }
         if fields.is_empty() {
             return Ok(params);
@@ -87,15 +96,7 @@ impl Params {
         }
         params.timeout = fields.duration("timeout")?.or(params.timeout);
         params.redirects = fields.count("redirects")?.map(|count| count.min(1_000) as u32);
-        if fields.has("auth") {
-            let auth = read_auth(fields)?;
-            params.headers.insert("authorization", auth.as_bytes()).map_err(|_| {
-                ApiError::usage(format!(
-                    "{}: `auth` has a character that headers cannot hold",
-                    fields.place
-                ))
-            })?;
-        }
+        params.way.read(vu, fields, &mut params.headers)?;
         params.response = match fields.text("response")? {
             None => None,
             Some(text) => Some(match &*text.to_str() {
@@ -157,30 +158,4 @@ fn read_cookies(fields: &Fields, cookies: Map) -> Result<Vec<(String, String, bo
         read.push((name.into(), value, replace));
     }
     Ok(read)
-}
-
-/// Reads `auth = { basic = { user, password } }` (RFC 7617) or `{ bearer = token }` (RFC 6750).
-fn read_auth(fields: &mut Fields) -> Result<String, ApiError> {
-    let wanted = "{ basic = { user, password } } or { bearer = token }";
-    let map = match fields.take("auth") {
-        Value::Map(map) => map,
-        other => return Err(fields.wrong("auth", wanted, &other)),
-    };
-    let text = |value: Option<&Value>| {
-        value.and_then(Value::as_text).map(std::borrow::Cow::into_owned).unwrap_or_default()
-    };
-    Ok(match map.iter().next() {
-        Some(("basic", Value::List(pair))) if map.len() == 1 && pair.len() == 2 => {
-            let pair = format!("{}:{}", text(pair.first()), text(pair.get(1)));
-            format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(pair))
-        }
-        Some(("basic", Value::Map(pair))) if map.len() == 1 && pair.get("user").is_some() => {
-            let pair = format!("{}:{}", text(pair.get("user")), text(pair.get("password")));
-            format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(pair))
-        }
-        Some(("bearer", token @ Value::Text(_))) if map.len() == 1 => {
-            format!("Bearer {}", text(Some(token)))
-        }
-        _ => return Err(fields.wrong("auth", wanted, &Value::Map(Map::new()))),
-    })
 }

@@ -89,6 +89,7 @@ pub(super) fn prepare(
             Kind::None => ResponseKind::Discard,
             Kind::Text | Kind::Binary => ResponseKind::Keep,
         },
+        extras: params.way.into_extras().map(Rc::new),
     };
     Ok((request, wanted))
 }
@@ -150,9 +151,12 @@ pub(super) fn record(vu: &VuContext, wanted: &Wanted, exchange: &Exchange) {
         Some(error) => {
             (error.message.as_str(), error.kind.code(), error.kind == protocol::ErrorKind::Cut)
         }
+        // A challenge that is answered is no error.
+        None if exchange.challenge => ("", 0, false),
         None => ("", protocol::status_code_error(status).unwrap_or(0), false),
     };
-    let judged = exchange.error.is_none() && wanted.expected.has(status);
+    let expected = exchange.challenge || wanted.expected.has(status);
+    let judged = exchange.error.is_none() && expected;
     let timings = &exchange.timings;
     let sample = RequestSample {
         method: exchange.method.as_str(),

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::way::Way;
 use super::{Call, VERBS};
 use crate::api::{Answer, ApiError, Args, Method, Object, Value, VuContext};
 use crate::protocol::Headers;
@@ -27,16 +28,24 @@ pub(super) struct Session {
     pub(super) headers: Headers,
     pub(super) tags: Vec<(String, String)>,
     pub(super) timeout: Option<Duration>,
+    pub(super) way: Way,
 }
 
-/// `http.session{ base_url = ..., headers = ..., tags = ..., timeout = ... }`
-pub(super) fn session(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
-    let mut fields = args.fields(0, &["base_url", "headers", "tags", "timeout"])?;
+/// The names of a session's defaults.
+const NAMES: &[&str] =
+    &["base_url", "headers", "tags", "timeout", "auth", "tls", "proxy", "socket"];
+
+/// `http.session{ base_url = ..., headers = ..., tags = ..., timeout = ..., auth = ..., ... }`
+pub(super) fn session(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
+    let mut fields = args.fields(0, NAMES)?;
     let mut headers = Headers::new();
     if let Some(map) = fields.map("headers")? {
         super::params::read_headers(&fields.place, &map, &mut headers)?;
     }
+    let mut way = Way::default();
+    way.read(vu, &mut fields, &mut headers)?;
     Ok(Value::object(Session {
+        way,
         base_url: fields.text("base_url")?.map(|text| text.to_str().into_owned()),
         headers,
         tags: fields.tags("tags")?,

@@ -23,14 +23,19 @@ const OPTIONS: &[&str] = &[
     Carrier::DEFAULTS[1],
     Carrier::DEFAULTS[2],
     Carrier::DEFAULTS[3],
+    Carrier::DEFAULTS[4],
+    Carrier::DEFAULTS[5],
+    Carrier::DEFAULTS[6],
     "batch_max",
     "name_tag",
     "ids",
 ];
 
 /// The named arguments of a call; a batch and a notification have no `id`.
-const CALL_OPTIONS: &[&str] = &["headers", "auth", "tags", "timeout", "name", "id"];
-const BATCH_OPTIONS: &[&str] = &["headers", "auth", "tags", "timeout", "name"];
+const CALL_OPTIONS: &[&str] =
+    &["headers", "auth", "tls", "proxy", "socket", "tags", "timeout", "name", "id"];
+const BATCH_OPTIONS: &[&str] =
+    &["headers", "auth", "tls", "proxy", "socket", "tags", "timeout", "name"];
 
 /// Speaks JSON-RPC with one URL.
 pub(super) struct Client {
@@ -97,13 +102,18 @@ impl Client {
     }
 
     /// Reads the arguments of `call` and `notify`.
-    fn one(&self, args: &mut Args, notify: bool) -> Result<(Call, Extra), ApiError> {
+    fn one(
+        &self,
+        vu: &Rc<VuContext>,
+        args: &mut Args,
+        notify: bool,
+    ) -> Result<(Call, Extra), ApiError> {
         let method = args.text(0)?.to_str().into();
         let params = args.take(1);
         let params = Params::read(&args.call, params)?;
         let mut fields = args.fields(2, if notify { BATCH_OPTIONS } else { CALL_OPTIONS })?;
         let id = if notify { CallId::Notification } else { CallId::read(&mut fields)? };
-        Ok((Call { method, params, id }, self.carrier.extra(&mut fields)?))
+        Ok((Call { method, params, id }, self.carrier.extra(vu, &mut fields)?))
     }
 }
 
@@ -156,7 +166,7 @@ impl Object for Client {
         if method.name == "batch" {
             let (names, calls) = calls(&mut args)?;
             let mut fields = args.fields(1, BATCH_OPTIONS)?;
-            let extra = self.carrier.extra(&mut fields)?;
+            let extra = self.carrier.extra(&vu, &mut fields)?;
             return Ok(Answer::Wait(Box::pin(async move {
                 let replies = exchange::batch(self, vu, calls, extra).await;
                 Ok(match names {
@@ -165,7 +175,7 @@ impl Object for Client {
                 })
             })));
         }
-        let (call, extra) = self.one(&mut args, method.name == "notify")?;
+        let (call, extra) = self.one(&vu, &mut args, method.name == "notify")?;
         Ok(Answer::Wait(Box::pin(async move { Ok(exchange::call(self, vu, call, extra).await) })))
     }
 

@@ -27,6 +27,8 @@ settings! {
         pub env: BTreeMap<String, String>,
         /// Tags on every sample of the scenario.
         pub tags: BTreeMap<String, String>,
+        /// Most requests per second of its VUs together.
+        pub rps: Rate,
         /// VUs.
         pub vus: u64,
         /// Iterations in total or per VU.
@@ -59,8 +61,8 @@ settings! {
 }
 
 /// The keys that every executor knows.
-const COMMON: [&str; 7] =
-    ["executor", "start_time", "start_after", "graceful_stop", "exec", "env", "tags"];
+const COMMON: [&str; 8] =
+    ["executor", "start_time", "start_after", "graceful_stop", "exec", "env", "tags", "rps"];
 
 /// Returns the keys that an executor knows besides the common ones.
 fn keys(kind: ExecutorKind) -> &'static [&'static str] {

@@ -159,7 +159,12 @@ pub(super) fn wrong(path: &str, wanted: &str, value: &Value) -> PlanError {
 
 /// Returns the error for a text that could not be read.
 pub(super) fn unreadable(path: &str, error: &UnitError) -> PlanError {
-    PlanError::new(path, format!("option `{path}`: {error}"))
+    unreadable_text(path, &error.to_string())
+}
+
+/// Returns the error for a text that means nothing, with what is wrong with it.
+pub(super) fn unreadable_text(path: &str, problem: &str) -> PlanError {
+    PlanError::new(path, format!("option `{path}`: {problem}"))
 }
 
 fn describe(value: &Value) -> String {
@@ -370,7 +375,7 @@ impl<T: Setting> Setting for IndexMap<String, T> {
 }
 
 /// Reads `a=b,c=d` or a JSON object; what is neither stays a text, which no map accepts.
-fn pairs_or_json(text: &str) -> Value {
+pub(super) fn pairs_or_json(text: &str) -> Value {
     let text = text.trim();
     if text.starts_with('{') {
         return serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));

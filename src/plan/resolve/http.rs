@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{debug, positive, within};
+use super::{Facts, debug, network, positive, proxy, tls, within};
 use crate::plan::{HttpPlan, Options, PlanError};
 
 /// The default of `body_bytes_max`.
@@ -21,11 +21,12 @@ const BATCH_MAX: u64 = 10_000;
 const REDIRECTS_MAX: u64 = 1_000;
 
 /// Returns how requests are made.
-pub(super) fn resolve(options: &Options, version: &str) -> Result<HttpPlan, PlanError> {
+pub(super) fn resolve(options: &Options, facts: &Facts<'_>) -> Result<HttpPlan, PlanError> {
     let redirects = within("max_redirects", options.max_redirects.unwrap_or(10), 0, REDIRECTS_MAX)?;
     let batch = within("batch", options.batch.unwrap_or(20), 1, BATCH_MAX)?;
     let per_host = within("batch_per_host", options.batch_per_host.unwrap_or(6), 1, BATCH_MAX)?;
-    let user_agent = options.user_agent.clone().unwrap_or_else(|| format!("kingtide/{version}"));
+    let user_agent =
+        options.user_agent.clone().unwrap_or_else(|| format!("kingtide/{}", facts.version));
     if user_agent.chars().any(char::is_control) {
         let message = "option `user_agent` must not hold control characters";
         return Err(PlanError::new("user_agent", message));
@@ -35,6 +36,9 @@ pub(super) fn resolve(options: &Options, version: &str) -> Result<HttpPlan, Plan
         max_redirects: redirects as u32,
         timeout: positive("timeout", options.timeout, Duration::from_mins(1))?,
         insecure_skip_tls_verify: options.insecure_skip_tls_verify.unwrap_or(false),
+        network: network::resolve(options)?,
+        proxy: proxy::resolve(options, facts)?,
+        tls: tls::resolve(options, facts)?,
         hosts: hosts(options)?,
         no_connection_reuse: options.no_connection_reuse.unwrap_or(false),
         no_vu_connection_reuse: options.no_vu_connection_reuse.unwrap_or(false),
@@ -43,6 +47,7 @@ pub(super) fn resolve(options: &Options, version: &str) -> Result<HttpPlan, Plan
         throw: options.throw.unwrap_or(false),
         http2: options.http2.unwrap_or_default(),
         debug: debug(options),
+        rps: super::per_second(options.rps),
         batch: (batch as u32, per_host as u32),
         body_bytes_max: options.body_bytes_max.map_or(BODY_BYTES_MAX, |bytes| bytes.0),
         connections_max: CONNECTIONS_MAX,
@@ -100,7 +105,8 @@ mod tests {
     use crate::plan::Http2;
 
     fn http(tree: Value) -> Result<HttpPlan, PlanError> {
-        resolve(&Options::from_json(tree).unwrap(), "1.2.3")
+        let facts = Facts { version: "1.2.3", ..Facts::default() };
+        resolve(&Options::from_json(tree).unwrap(), &facts)
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl Declaration<'_> {
             graceful_stop: options.graceful_stop.unwrap_or(GRACE),
             env: options.env.clone().unwrap_or_default(),
             tags: options.tags.clone().unwrap_or_default(),
+            rps: super::per_second(options.rps),
         })
     }
 

@@ -1,28 +1,29 @@
 //! Sending: a slot, a connection, an exchange, and where its answer leads.
 
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell, RefCell};
-use std::net::SocketAddr;
-use std::pin::pin;
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use rustls::ClientConfig;
 
+use super::auth::Digests;
 use super::body::Body;
 use super::deadline::Timer;
 use super::h1::{Connection, Event, Head};
 use super::h2::{Failure, HTTP2, Lane, without_connection_headers};
 use super::hop::Hop;
 use super::pool::Pool;
+use super::rate::RequestRate;
 use super::route::{Tries, Way};
 use super::{Exchange, Headers, Request, Response, ResponseKind, Sent, decode, redirect};
 use crate::clock::{self, Instant};
 use crate::plan::HttpPlan;
 use crate::protocol::io::Traffic;
 use crate::protocol::timing::{Phase, Stamps, Stopwatch};
+use crate::protocol::tls::Sessions;
 use crate::protocol::{CookieJar, ErrorKind, Network, ProtocolError};
 
 /// One VU's HTTP client: its own keep-alive connections.
@@ -33,8 +34,12 @@ pub struct HttpClient {
     pub(super) pool: Pool,
     timer: Timer,
     pub(super) traffic: Rc<Traffic>,
-    /// The worker's TLS configuration with this VU's sessions.
-    pub(super) tls: OnceCell<Arc<ClientConfig>>,
+    pub(super) sessions: Sessions,
+    /// The address that its connections come from; the system chooses if nothing.
+    pub(super) local: Cell<Option<IpAddr>>,
+    digests: Digests,
+    /// The rates that limit its requests.
+    rates: RefCell<Vec<Rc<RequestRate>>>,
 }
 
 /// What an exchange has come to: readable when it is dropped half-way, too.
@@ -53,7 +58,7 @@ struct Progress {
 /// What is known of an exchange's connection.
 #[derive(Debug)]
 struct Line {
-    remote: SocketAddr,
+    remote: Option<SocketAddr>,
     tls_version: &'static str,
 }
 
@@ -67,7 +72,10 @@ impl HttpClient {
             pool,
             timer: Timer::default(),
             traffic: Rc::default(),
-            tls: OnceCell::new(),
+            sessions: Sessions::default(),
+            local: Cell::default(),
+            digests: Digests::default(),
+            rates: RefCell::default(),
         }
     }
 
@@ -91,15 +99,30 @@ impl HttpClient {
         let mut followed = 0;
         loop {
             let progress = Progress::start(begun);
-            let result = tokio::select! {
-                biased;
-                () = &mut cut => Err(ErrorKind::Cut.into()),
-                result = self.exchange(&mut hop, jar, kind, &progress) => result,
-                () = &mut timer => Err(ErrorKind::Timeout.into()),
+            // Boxed, as most clients have no rates.
+            let is_cut_off =
+                self.is_limited() && !Box::pin(self.turn(&progress.watch, cut.as_mut())).await;
+            let result = if is_cut_off {
+                Err(ErrorKind::Cut.into())
+            } else {
+                // Who waits for a turn has not begun: that is not the server's time.
+                timer.as_mut().postpone(progress.watch.waited());
+                tokio::select! {
+                    biased;
+                    () = &mut cut => Err(ErrorKind::Cut.into()),
+                    result = self.exchange(&mut hop, jar, kind, &progress) => result,
+                    () = &mut timer => Err(ErrorKind::Timeout.into()),
+                }
             };
             let mut response = progress.into_response(&hop, result);
             if let (Some(jar), Some(_)) = (jar, response.exchange.status) {
                 jar.borrow_mut().store(&response.exchange.url, &response.headers);
+            }
+            if hop.is_challenged(&response, &self.digests) {
+                response.exchange.challenge = true;
+                observe(&response.exchange);
+                begun = clock::now();
+                continue;
             }
             let leads_on = response.leads_on();
             if let Some(status) = leads_on.filter(|_| followed < redirects) {
@@ -125,6 +148,37 @@ impl HttpClient {
         }
     }
 
+    /// Says whose client it is: VUs go round the local addresses of the plan by their numbers.
+    pub fn set_number(&self, number: u64) {
+        self.local.set(self.plan.network.local_ip(number));
+    }
+
+    /// Limits the rate of its requests from now on: each hop waits for a turn of each rate.
+    pub fn set_rates(&self, rates: Vec<Rc<RequestRate>>) {
+        *self.rates.borrow_mut() = rates;
+    }
+
+    fn is_limited(&self) -> bool {
+        !self.rates.borrow().is_empty()
+    }
+
+    /// Waits until the rates allow a request; returns whether it was not cut off before.
+    async fn turn(&self, watch: &Stopwatch, cut: Pin<&mut impl Future<Output = ()>>) -> bool {
+        let rates = self.rates.borrow().clone();
+        let turns = async {
+            for rate in &rates {
+                rate.turn().await;
+            }
+        };
+        let came = tokio::select! {
+            biased;
+            () = cut => false,
+            () = turns => true,
+        };
+        watch.enter(Phase::Waiting);
+        came
+    }
+
     /// Closes idle connections (`no_vu_connection_reuse`, end of the VU).
     pub fn close_idle(&self) {
         self.pool.clear();
@@ -143,8 +197,8 @@ impl HttpClient {
         kind: ResponseKind,
         progress: &Progress,
     ) -> Result<Bytes, ProtocolError> {
-        hop.prepare(jar, &self.network, self.plan.no_connection_reuse)?;
-        let origin = Rc::clone(hop.url.origin()?);
+        hop.prepare(jar, &self.network, &self.digests, self.plan.no_connection_reuse)?;
+        let origin = hop.origin()?;
         let watch = &progress.watch;
         let mut tries = Tries::default();
         // What is boxed here is rare, and its state large: a send without it stays small.
@@ -267,7 +321,12 @@ impl Progress {
     }
 
     /// Takes note of the connection that serves the exchange; a shared one comes with its own stamps.
-    fn take_line(&self, remote: SocketAddr, tls_version: &'static str, stream: Option<Rc<Stamps>>) {
+    fn take_line(
+        &self,
+        remote: Option<SocketAddr>,
+        tls_version: &'static str,
+        stream: Option<Rc<Stamps>>,
+    ) {
         self.stamps.clear();
         self.line.replace(Some(Line { remote, tls_version }));
         self.stream.replace(stream);
@@ -311,9 +370,10 @@ impl Progress {
                 proto,
                 status,
                 tls_version: line.as_ref().map_or("", |line| line.tls_version),
-                remote_address: line.map(|line| line.remote),
+                remote_address: line.and_then(|line| line.remote),
                 timings,
                 error,
+                challenge: false,
             },
             status_text,
             headers,
@@ -352,9 +412,10 @@ mod tests {
             timeout: Duration::from_secs(1),
             redirects: 0,
             response: ResponseKind::Keep,
+            extras: None,
         };
         let send = client.send(request, None, std::future::pending(), |_| {});
         let size = size_of_val(&send);
-        assert!(size <= 1_250, "it takes {size} bytes");
+        assert!(size <= 1_280, "it takes {size} bytes");
     }
 }

@@ -40,6 +40,13 @@ impl Timer {
     }
 }
 
+impl Deadline<'_> {
+    /// Gives more time: what is waited for now does not count.
+    pub(super) fn postpone(mut self: Pin<&mut Self>, by: Duration) {
+        self.at = self.at.checked_add(by).unwrap_or(self.at);
+    }
+}
+
 impl Future for Deadline<'_> {
     type Output = ();
 

@@ -77,6 +77,11 @@ impl Destination {
         &self.url[Position::BeforePath..Position::AfterQuery]
     }
 
+    /// Returns the target in absolute-form (RFC 9112, 3.2.2), as proxies want it.
+    pub(super) fn absolute(&self) -> &str {
+        &self.url[..Position::AfterQuery]
+    }
+
     /// Returns the header `host`.
     pub(super) fn host(&self) -> &str {
         &self.url[Position::BeforeHost..Position::AfterPort]

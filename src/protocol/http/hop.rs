@@ -6,10 +6,12 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::Method;
 
+use super::auth::{Digests, Proof};
 use super::h1::{Outgoing, OutgoingHead};
-use super::{Destination, Headers, Request};
+use super::{Destination, Headers, Request, Response};
+use crate::protocol::connect::{Origin, Via};
 use crate::protocol::cookie::{self, CookieJar};
-use crate::protocol::{ErrorKind, Network, ProtocolError};
+use crate::protocol::{ErrorKind, Network, ProtocolError, proxy};
 
 /// One request of a chain of redirects.
 #[derive(Debug)]
@@ -24,28 +26,55 @@ pub(super) struct Hop {
     pub(super) own_cookie: Option<Box<str>>,
     /// Whether the author gave the header `host`.
     pub(super) own_host: bool,
+    /// What few requests have.
+    rare: Option<Box<Rare>>,
     /// Whether the head is the usual one.
     usual: bool,
     /// Whether the body is sent chunked, as the author wished.
     chunked: bool,
     /// Whether the connection ends with the answer.
     closes: bool,
+    /// Whether a proxy forwards it.
+    forwarded: bool,
+}
+
+/// What a head gets besides the author's headers.
+struct Added {
+    length: Option<String>,
+    cookies: Option<String>,
+    /// `proxy-authorization`.
+    for_proxy: Option<String>,
+}
+
+/// What few requests have, on its way through a chain.
+#[derive(Debug)]
+struct Rare {
+    /// How it proves whose it is, where a header does not say it all.
+    proof: Option<Proof>,
+    /// The way to the server, if it is not the usual one.
+    via: Option<Rc<Via>>,
 }
 
 impl Hop {
     /// Returns the first request of a chain.
     pub(super) fn first(request: Request) -> Self {
-        let Request { method, url, headers, body, .. } = request;
+        let Request { method, url, headers, body, extras, .. } = request;
+        let rare = extras.map(|extras| {
+            let proof = extras.auth.clone().map(Proof::new);
+            Box::new(Rare { proof, via: extras.via.clone() })
+        });
         let mut hop = Self {
             method,
             url,
             own_cookie: None,
             own_host: false,
+            rare,
             headers,
             body,
             usual: false,
             chunked: false,
             closes: false,
+            forwarded: false,
         };
         if !hop.headers.is_empty() {
             let cookies: Vec<_> = hop.headers.all("cookie").map(String::from_utf8_lossy).collect();
@@ -53,6 +82,20 @@ impl Hop {
             hop.own_host = hop.headers.contains("host");
         }
         hop
+    }
+
+    /// Returns whose connections can serve it.
+    ///
+    /// # Errors
+    ///
+    /// The URL is not one that HTTP can request.
+    pub(super) fn origin(&self) -> Result<Rc<Origin>, ProtocolError> {
+        let origin = self.url.origin()?;
+        let via = self.rare.as_ref().and_then(|rare| rare.via.as_ref());
+        Ok(match via {
+            Some(via) => Rc::new(origin.through(via)),
+            None => Rc::clone(origin),
+        })
     }
 
     /// Completes the head.
@@ -64,11 +107,17 @@ impl Hop {
         &mut self,
         jar: Option<&RefCell<CookieJar>>,
         network: &Network,
+        digests: &Digests,
         close: bool,
     ) -> Result<(), ProtocolError> {
         self.url.origin()?;
+        if self.has_proof() {
+            self.prove(digests)?;
+        }
         let expects_body = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
-        let bare = self.headers.is_empty() && self.body.is_empty() && !expects_body && !close;
+        let for_proxy = self.for_proxy(network)?;
+        let plain = self.headers.is_empty() && self.body.is_empty() && !self.forwarded;
+        let bare = plain && !expects_body && !close;
         let cookies = self.cookies(jar);
         if bare
             && cookies.is_none()
@@ -85,18 +134,27 @@ impl Hop {
             })?;
         }
         let length = (!self.body.is_empty() || expects_body).then(|| self.body.len().to_string());
-        self.headers = self.completed(network, close, length.as_deref(), cookies.as_deref());
+        let added = Added { length, cookies, for_proxy };
+        self.headers = self.completed(network, close, &added);
         Ok(())
     }
 
+    /// Notes whether a proxy forwards it; returns what proves to the proxy whose it is.
+    fn for_proxy(&mut self, network: &Network) -> Result<Option<String>, ProtocolError> {
+        self.forwarded = false;
+        if !network.has_proxies() && self.rare.is_none() {
+            return Ok(None);
+        }
+        let origin = self.origin()?;
+        let Some(proxy) = network.forwarder(&origin) else { return Ok(None) };
+        self.forwarded = true;
+        Ok(proxy::authorization(proxy))
+    }
+
     /// Returns the author's headers and those that are missing among them, in one allocation.
-    fn completed(
-        &mut self,
-        network: &Network,
-        close: bool,
-        length: Option<&str>,
-        cookies: Option<&str>,
-    ) -> Headers {
+    fn completed(&mut self, network: &Network, close: bool, added: &Added) -> Headers {
+        let Added { length, cookies, for_proxy } = added;
+        let (length, cookies) = (length.as_deref(), cookies.as_deref());
         let (given, has_body) = (&self.headers, !self.body.is_empty());
         let missing = |name: &str| !given.contains(name);
         self.chunked = has_body && !missing("transfer-encoding");
@@ -113,17 +171,75 @@ impl Hop {
             "transfer-encoding" => has_body,
             _ => true,
         });
-        let authorization = self.url.authorization().filter(|_| missing("authorization"));
+        let own_proof = self.has_proof() || !missing("authorization");
+        let authorization = self.url.authorization().filter(|_| !own_proof);
+        let for_proxy = for_proxy.as_deref().filter(|_| missing("proxy-authorization"));
         let agent = network.user_agent.as_deref().filter(|_| missing("user-agent"));
         let lines = std::iter::once(("host", host))
             .chain(kept)
             .chain(line("authorization", authorization))
             .chain(line("user-agent", agent))
+            .chain(line("proxy-authorization", for_proxy))
             .chain(line("connection", closed_by_us.then_some("close")))
             .chain(line("transfer-encoding", not_yet.then_some("chunked")))
             .chain(line("content-length", length.filter(|_| !self.chunked)))
             .chain(line("cookie", cookies));
         Headers::of(lines.map(|(name, value)| (name.as_bytes(), value)))
+    }
+
+    fn has_proof(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.proof.is_some())
+    }
+
+    /// Goes on to another request: what was meant for one host stays there, and proofs begin anew.
+    pub(super) fn go_on(&mut self, same_host: bool) {
+        let Some(rare) = &mut self.rare else { return };
+        if !same_host {
+            rare.proof = None;
+            // The name was that of the first server.
+            if let Some(via) = rare.via.take_if(|via| via.server_name.is_some()) {
+                rare.via = Some(Rc::new(Via { server_name: None, ..(*via).clone() }));
+            }
+        }
+        if let Some(proof) = &mut rare.proof {
+            proof.renew();
+        }
+    }
+
+    /// Gives up its proof, as the next URL has one of its own.
+    pub(super) fn forget_proof(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.proof = None;
+        }
+    }
+
+    /// Sets the header `authorization` anew, as far as the server has said what it wants there.
+    fn prove(&mut self, digests: &Digests) -> Result<(), ProtocolError> {
+        let Some(proof) = self.rare.as_ref().and_then(|rare| rare.proof.as_ref()) else {
+            return Ok(());
+        };
+        let (origin, method) = (self.url.origin()?, self.method.as_str());
+        let header = proof.authorization(digests, origin, method, &self.url, Some(&self.body));
+        self.headers.remove("authorization");
+        if let Some(header) = header {
+            self.headers.insert("authorization", header.as_bytes()).map_err(|error| {
+                let message = "user or password cannot stand in a header";
+                ProtocolError::new(ErrorKind::Other, message).with_detail(error.to_string())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether an answer asks for a proof that sending the hop again can give.
+    pub(super) fn is_challenged(&mut self, response: &Response, digests: &Digests) -> bool {
+        let Some(proof) = self.rare.as_mut().and_then(|rare| rare.proof.as_mut()) else {
+            return false;
+        };
+        let (Some(status), None) = (response.exchange.status, &response.exchange.error) else {
+            return false;
+        };
+        let Ok(origin) = self.url.origin() else { return false };
+        proof.is_challenged(digests, origin, status, &response.headers, true)
     }
 
     /// Returns the request as it goes over the wire, once [`Self::prepare`] was called.
@@ -133,6 +249,7 @@ impl Hop {
             method: &self.method,
             head: match usual {
                 Some(usual) => OutgoingHead::Encoded(&usual.lines),
+                None if self.forwarded => OutgoingHead::Parts(self.url.absolute(), &self.headers),
                 None => OutgoingHead::Parts(self.url.target(), &self.headers),
             },
             body: &self.body,
@@ -202,6 +319,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             redirects: 0,
             response: ResponseKind::Keep,
+            extras: None,
         })
     }
 
@@ -212,7 +330,7 @@ mod tests {
     }
 
     fn prepared(mut hop: Hop) -> (Hop, String) {
-        hop.prepare(None, &network("kt"), false).expect("target");
+        hop.prepare(None, &network("kt"), &Digests::default(), false).expect("target");
         let target = hop.url.target().to_owned();
         (hop, target)
     }
@@ -271,7 +389,7 @@ mod tests {
             jar.borrow_mut().set(&url, name, value, &none).expect("cookie");
         }
         let mut hop = hop(Method::GET, url.as_str(), &[("cookie", "a=own; c=own")]);
-        hop.prepare(Some(&jar), &network(""), true).expect("target");
+        hop.prepare(Some(&jar), &network(""), &Digests::default(), true).expect("target");
         assert_eq!(header(&hop, "cookie"), Some("a=own; c=own; b=jar"));
         assert_eq!(header(&hop, "connection"), Some("close"));
     }

@@ -8,12 +8,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
+pub use self::auth::{Auth, Credentials};
 pub use self::client::HttpClient;
 pub use self::destination::Destination;
 pub use self::headers::{BadHeader, Headers};
+pub use self::rate::RequestRate;
 
-use super::{ProtocolError, Timings};
+use super::{ProtocolError, Timings, Via};
 
+mod auth;
 mod body;
 mod client;
 mod deadline;
@@ -24,6 +27,7 @@ mod h2;
 mod headers;
 mod hop;
 mod pool;
+mod rate;
 mod redirect;
 mod route;
 
@@ -47,6 +51,17 @@ pub struct Request {
     pub redirects: u32,
     /// What becomes of the answer's body.
     pub response: ResponseKind,
+    /// What few requests have.
+    pub extras: Option<Rc<Extras>>,
+}
+
+/// What few requests have. It is held apart, so that the many that have none of it stay small.
+#[derive(Debug, Default)]
+pub struct Extras {
+    /// How the request proves whose it is, where a header does not say it all.
+    pub auth: Option<Auth>,
+    /// How its connections lead to the server, if not in the usual way.
+    pub via: Option<Rc<Via>>,
 }
 
 /// What becomes of an answer's body.
@@ -77,6 +92,8 @@ pub struct Exchange {
     pub timings: Timings,
     /// What went wrong. A 4xx or 5xx status is no error here.
     pub error: Option<ProtocolError>,
+    /// Whether the answer is a challenge that the next hop answers: a 401 that was asked for.
+    pub challenge: bool,
 }
 
 /// What came of a request: the last hop with its head and body.

@@ -43,6 +43,8 @@ pub(super) fn follow(
         hop.own_host = false;
     }
     hop.headers.remove("cookie");
+    // It is for the proxy of this request; the next may go to its server directly.
+    hop.headers.remove("proxy-authorization");
     if next.host_str() == hop.url.host_str() {
         hop.own_cookie = hop
             .own_cookie
@@ -52,13 +54,15 @@ pub(super) fn follow(
     } else {
         // What was meant for one server is not shown to another, nor to the first when it is
         // reached by way of another.
-        for secret in ["authorization", "proxy-authorization", "www-authenticate"] {
+        for secret in ["authorization", "www-authenticate"] {
             hop.headers.remove(secret);
         }
         hop.own_cookie = None;
     }
+    hop.go_on(next.host_str() == hop.url.host_str());
     if !next.username().is_empty() || next.password().is_some() {
         hop.headers.remove("authorization");
+        hop.forget_proof();
     }
     hop.url = Rc::new(Destination::new(next));
     Ok(())
@@ -116,6 +120,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             redirects: 9,
             response: ResponseKind::Keep,
+            extras: None,
         })
     }
 

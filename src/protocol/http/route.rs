@@ -1,7 +1,6 @@
 //! What a request goes over: a kept connection, a place on a shared one, or a new connection.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::SemaphorePermit;
@@ -11,9 +10,9 @@ use super::h1::Connection;
 use super::h2::{Failure, Lane, Line};
 use super::hop::Hop;
 use crate::plan::Http2;
-use crate::protocol::connect::{self, Origin};
+use crate::protocol::connect::{self, Dialed, Origin};
 use crate::protocol::timing::{Phase, Stamps, Stopwatch};
-use crate::protocol::{ErrorKind, ProtocolError, tls};
+use crate::protocol::{ErrorKind, ProtocolError};
 
 /// A connection that was idle for longer is looked at again before a request that cannot be
 /// repeated: its end may wait in the queue behind a script that ran long.
@@ -238,6 +237,21 @@ impl HttpClient {
         opened
     }
 
+    /// Connects to an origin in this VU's way.
+    ///
+    /// # Errors
+    ///
+    /// There is no way there.
+    pub(super) async fn dial(
+        &self,
+        origin: &Rc<Origin>,
+        wish: Http2,
+        watch: &Stopwatch,
+    ) -> Result<Dialed, ProtocolError> {
+        let tls = origin.is_tls().then(|| self.sessions.of(&self.network.tls(origin), wish));
+        connect::dial(&self.network, tls, origin, self.local.get(), &self.traffic, watch).await
+    }
+
     async fn begin<'p>(
         &'p self,
         origin: &Rc<Origin>,
@@ -246,15 +260,11 @@ impl HttpClient {
     ) -> Result<Way<'p>, ProtocolError> {
         self.pool.make_room();
         let wish = self.plan.http2;
-        let tls = origin.is_tls().then(|| {
-            let ours = || {
-                let mut config = tls::for_one_vu(&self.network.tls());
-                config.alpn_protocols = offered(wish);
-                Arc::new(config)
-            };
-            Arc::clone(self.tls.get_or_init(ours))
-        });
-        let dialed = connect::dial(&self.network, tls, origin, &self.traffic, watch).await?;
+        if wish == Http2::Always && self.network.forwarder(origin).is_some() {
+            let why = "a proxy that forwards requests speaks HTTP/1.1";
+            return Err(ProtocolError::from(ErrorKind::Http2).with_detail(why));
+        }
+        let dialed = self.dial(origin, wish, watch).await?;
         let http2 = match wish {
             Http2::Never => false,
             Http2::Always if !origin.is_tls() => true,
@@ -298,14 +308,4 @@ async fn lane_looked_at(lane: Lane, hop: &Hop, tries: &Tries) -> Option<Lane> {
 /// Returns whether a connection that was idle for so long may serve a request without another look.
 fn is_trusted(idle: Duration, hop: &Hop) -> bool {
     hop.is_idempotent() || idle < TRUSTED_IDLE
-}
-
-/// Returns the protocols to offer in a TLS handshake (RFC 7301), the dearest first.
-fn offered(wish: Http2) -> Vec<Vec<u8>> {
-    let names: &[&str] = match wish {
-        Http2::Auto => &["h2", "http/1.1"],
-        Http2::Always => &["h2"],
-        Http2::Never => &["http/1.1"],
-    };
-    names.iter().map(|name| name.as_bytes().to_vec()).collect()
 }

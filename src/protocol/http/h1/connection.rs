@@ -29,7 +29,8 @@ pub(in crate::protocol::http) struct Connection {
     /// When the last exchange ended.
     idle_since: Instant,
     pub(in crate::protocol::http) origin: Rc<Origin>,
-    pub(in crate::protocol::http) remote: SocketAddr,
+    /// Nothing for a Unix socket.
+    pub(in crate::protocol::http) remote: Option<SocketAddr>,
     /// Empty without TLS.
     pub(in crate::protocol::http) tls_version: &'static str,
     /// What came behind the head of an answer that switched protocols.
@@ -242,7 +243,7 @@ mod tests {
             let (peer, _) = listener.accept().await.expect("accept");
             let url = url::Url::parse(&format!("http://{address}/")).expect("url");
             let stream = Stream::Plain(Metered::new(socket, Rc::default()));
-            let dialed = Dialed { stream, remote: address, tls_version: "" };
+            let dialed = Dialed { stream, remote: Some(address), tls_version: "" };
             let connection = Connection::new(dialed, Rc::new(Origin::of(&url).expect("origin")));
             let network = Network::new(&testing::plan()).expect("network");
             test(connection, peer, network).await;

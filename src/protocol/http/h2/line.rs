@@ -33,7 +33,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(in crate::protocol::http) struct Line {
     pub(in crate::protocol::http) origin: Rc<Origin>,
-    pub(in crate::protocol::http) remote: SocketAddr,
+    /// Nothing for a Unix socket.
+    pub(in crate::protocol::http) remote: Option<SocketAddr>,
     /// Empty without TLS.
     pub(in crate::protocol::http) tls_version: &'static str,
     requests: RefCell<SendRequest<Bytes>>,

@@ -92,6 +92,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::protocol::http::auth::Digests;
     use crate::protocol::http::{Request as Asked, ResponseKind};
     use crate::protocol::{Network, testing};
 
@@ -108,9 +109,10 @@ mod tests {
             timeout: Duration::from_secs(1),
             redirects: 0,
             response: ResponseKind::Keep,
+            extras: None,
         });
         let network = Network::new(&testing::plan()).expect("network");
-        hop.prepare(None, &network, true).expect("a head");
+        hop.prepare(None, &network, &Digests::default(), true).expect("a head");
         hop
     }
 

@@ -1,0 +1,168 @@
+//! Client certificates, roots and versions of TLS as options, against a real nginx that insists on
+//! them, whose access log must agree.
+//!
+//! Where nginx is not installed the test says so and passes, unless `TEST_NGINX` is `required`.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
+#![expect(clippy::disallowed_methods, reason = "tests find nginx by the environment")]
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use binary::run;
+use certificates::{Authority, Certified};
+use kingtide::clock;
+
+#[path = "support/binary.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod binary;
+#[path = "support/certificates.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod certificates;
+
+/// Ends nginx with its value.
+struct Nginx(Child);
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _gone = self.0.wait();
+    }
+}
+
+fn program() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    let found = folders.map(|folder| folder.join("nginx")).find(|file| file.is_file());
+    if found.is_none() {
+        let required = std::env::var("TEST_NGINX").is_ok_and(|value| value == "required");
+        assert!(!required, "nginx is required, but is neither on PATH nor in /usr/sbin");
+        #[expect(clippy::print_stderr, reason = "a test that tests nothing must say so")]
+        {
+            eprintln!("nginx is not installed; nothing was tested");
+        }
+    }
+    found
+}
+
+/// Starts nginx with two servers that want certificates: one speaks TLS 1.2 alone, one 1.3.
+fn start(program: &Path, folder: &Path) -> (Nginx, [u16; 2]) {
+    for _ in 0..5 {
+        let ports = [(); 2]
+            .map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+        let server = |port: u16, version: &str| {
+            format!(
+                "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate server.pem; \
+                 ssl_certificate_key server.key; ssl_client_certificate ca.pem; \
+                 ssl_verify_client on; ssl_protocols {version}; return 200 \"$ssl_client_s_dn\"; }}"
+            )
+        };
+        let config = format!(
+            "daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log error.log;\n\
+             events {{ worker_connections 256; }}\n\
+             http {{\nlog_format seen '$ssl_protocol|$ssl_cipher|$ssl_client_verify|$status';\n\
+             access_log access.log seen;\nclient_body_temp_path body; proxy_temp_path proxy;\n\
+             fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n{}\n{}\n}}\n",
+            server(ports[0], "TLSv1.2"),
+            server(ports[1], "TLSv1.3"),
+        );
+        fs::write(folder.join("nginx.conf"), config).unwrap();
+        let child = Command::new(program)
+            .arg("-p")
+            .arg(folder)
+            .args(["-c", "nginx.conf", "-e", "error.log"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut nginx = Nginx(child);
+        let limit = clock::now() + Duration::from_secs(10);
+        while clock::now() < limit && nginx.0.try_wait().unwrap().is_none() {
+            if TcpStream::connect(("127.0.0.1", ports[1])).is_ok() {
+                return (nginx, ports);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    let log = fs::read_to_string(folder.join("error.log")).unwrap_or_default();
+    panic!("nginx does not start:\n{log}");
+}
+
+const SCRIPT: &str = r#"
+local kt = require("@kingtide")
+local http = require("@kingtide/http")
+local test = {}
+function test.iteration()
+    local old = http.get(kt.env("OLD"))
+    local new = http.get(kt.env("NEW"))
+    kt.check(old, { old = function(r) return r.body == "CN=vu 7" and r.tls_version == "tls1.2" end })
+    kt.check(new, { new = function(r) return r.body == "CN=vu 7" and r.tls_version == "tls1.3" end })
+    local nobody = http.get(kt.env("STRANGER"))
+    kt.check(nobody, { nobody = function(r) return r.status == 400 end })
+    local none = http.get(kt.env("NEW"), { tls = { max_version = "tls1.2" } })
+    kt.check(none, { ["no version"] = function(r) return r.error_code == 1300 end })
+end
+return test
+"#;
+
+const OPTIONS: &str = r#"
+tls_roots = ["ca.pem"]
+tls_cipher_suites = ["TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"]
+[[tls_auth]]
+cert = "vu.pem"
+key = "vu.key"
+domains = ["127.0.0.1"]
+[thresholds]
+checks = ["rate == 1", "count == 4"]
+[hosts]
+"stranger.test" = "127.0.0.1"
+"#;
+
+#[test]
+fn nginx_knows_who_the_vus_are() {
+    let Some(program) = program() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let Certified { cert, key } = authority.certify_all(&["127.0.0.1", "stranger.test"], "server");
+    let vu = authority.certify_all(&["vu.test"], "vu 7");
+    for (name, text) in [
+        ("ca.pem", authority.pem.as_str()),
+        ("server.pem", &cert),
+        ("server.key", &key),
+        ("vu.pem", &vu.cert),
+        ("vu.key", &vu.key),
+        ("test.luau", SCRIPT),
+        ("kingtide.toml", OPTIONS),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let (nginx, [old, new]) = start(&program, folder.path());
+    let script = folder.path().join("test.luau");
+    let keys = folder.path().join("keys.log");
+    let urls = [
+        format!("OLD=https://127.0.0.1:{old}/"),
+        format!("NEW=https://127.0.0.1:{new}/"),
+        format!("STRANGER=https://stranger.test:{new}/"),
+    ];
+    let key_log = format!("--tls-key-log={}", keys.display());
+    let [a, b, c] = urls.each_ref().map(String::as_str);
+    let ran = run(script.to_str().unwrap(), &["-e", a, "-e", b, "-e", c, &key_log]);
+    drop(nginx);
+    assert_eq!(ran.code, 0, "{}", ran.text);
+    let log = fs::read_to_string(folder.path().join("access.log")).unwrap();
+    let seen: Vec<&str> = log.lines().filter(|line| !line.ends_with('|')).collect();
+    assert_eq!(
+        seen,
+        [
+            "TLSv1.2|ECDHE-ECDSA-CHACHA20-POLY1305|SUCCESS|200",
+            "TLSv1.3|TLS_AES_128_GCM_SHA256|SUCCESS|200",
+            "TLSv1.3|TLS_AES_128_GCM_SHA256|NONE|400",
+        ]
+    );
+    let keys = fs::read_to_string(keys).unwrap();
+    assert_eq!(keys.lines().filter(|line| line.starts_with("CLIENT_RANDOM ")).count(), 1);
+    assert!(keys.lines().any(|line| line.starts_with("CLIENT_TRAFFIC_SECRET_0 ")));
+}
