@@ -10,8 +10,8 @@ use crate::script::{Location, Program, ScriptError, SourceError};
 pub(super) enum CliError {
     /// Wrong use: unknown flag, missing file.
     Usage(String),
-    /// Options that cannot be; where they were set, if that is known.
-    Options(String, Option<Location>),
+    /// Options that cannot be; where they were set and what to do about it, if that is known.
+    Options(String, Option<Location>, Option<String>),
     /// A script that does not load.
     Script(Box<ScriptError>),
     /// Something cannot be written.
@@ -38,9 +38,10 @@ impl CliError {
             Self::Usage(message) | Self::Output(message) | Self::Defect(message) => {
                 diagnostic(Level::Error, message, None, &[], style)
             }
-            Self::Options(message, place) => {
+            Self::Options(message, place, help) => {
                 let place = place.as_ref().map(run::place);
-                diagnostic(Level::Error, message, place, &[], style)
+                let notes: Vec<_> = help.iter().map(|help| format!("help: {help}")).collect();
+                diagnostic(Level::Error, message, place, &notes, style)
             }
             Self::Script(error) => run::render(error, None, style),
         }
@@ -50,7 +51,7 @@ impl CliError {
     pub(super) fn to_json(&self) -> serde_json::Value {
         let (message, place) = match self {
             Self::Usage(message) | Self::Output(message) | Self::Defect(message) => (message, None),
-            Self::Options(message, place) => {
+            Self::Options(message, place, _) => {
                 let place =
                     place.as_ref().map(|at| (at.file.clone(), at.line, at.column, at.width));
                 (message, place)
@@ -68,12 +69,13 @@ impl CliError {
 
     /// Returns an options error with the line of the script that sets the option.
     pub(super) fn in_script(error: &PlanError, program: &Program) -> Self {
-        Self::Options(error.to_string(), place_of(&error.path, &program.name(), program.text()))
+        let place = place_of(&error.path, &program.name(), program.text());
+        Self::Options(error.to_string(), place, None)
     }
 
     /// Returns an options error with the line of `kingtide.toml` that sets the option.
     pub(super) fn in_file(error: &PlanError, name: &str, text: &str) -> Self {
-        Self::Options(format!("{name}: {error}"), place_of(&error.path, name, text))
+        Self::Options(format!("{name}: {error}"), place_of(&error.path, name, text), None)
     }
 }
 
@@ -81,6 +83,29 @@ impl From<SourceError> for CliError {
     fn from(error: SourceError) -> Self {
         Self::Usage(error.to_string())
     }
+}
+
+/// Finds the line that defines a function, by any of the ways of both languages.
+pub(super) fn definition_of(function: &str, program: &Program) -> Option<Location> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    program.text().lines().enumerate().find_map(|(number, line)| {
+        let rest = line.trim_start();
+        let rest = rest.strip_prefix("local ").or(rest.strip_prefix("private ")).unwrap_or(rest);
+        let rest = rest.strip_prefix("function ").or(rest.strip_prefix("fn "))?;
+        let head = rest.split('(').next()?;
+        let name = head.rsplit(['.', ':']).next()?.trim();
+        if name != function || !name.chars().all(is_word) {
+            return None;
+        }
+        let before = line.len() - rest.len() + head.rfind(name)?;
+        Some(Location {
+            file: program.name(),
+            line: number as u32 + 1,
+            column: line[..before].chars().count() as u32 + 1,
+            width: name.chars().count() as u32,
+            source: line.to_owned(),
+        })
+    })
 }
 
 /// Finds the line that sets an option: the last part of its path as a word, below the lines of the
@@ -131,6 +156,19 @@ mod tests {
         let place = place_of("scenarios.buy.max_vus", "a.luau", text).unwrap();
         assert_eq!((place.line, place.column, place.width), (4, 13, 7));
         assert_eq!(place.source, "    buy = { max_vus = 3 },");
+    }
+
+    #[test]
+    fn a_function_is_found_where_it_is_defined() {
+        let folder = std::path::Path::new(".");
+        let place = |name, text, function| {
+            let program = Program::from_text(name, text, folder).unwrap();
+            definition_of(function, &program).map(|at| (at.line, at.column, at.width))
+        };
+        assert_eq!(place("a.luau", "\nlocal function go(a)\nend", "go"), Some((2, 16, 2)));
+        assert_eq!(place("a.luau", "function test.go()", "go"), Some((1, 15, 2)));
+        assert_eq!(place("a.rhai", "fn gone() {}\nfn go(a) {}", "go"), Some((2, 4, 2)));
+        assert_eq!(place("a.rhai", "go();", "go"), None);
     }
 
     #[test]

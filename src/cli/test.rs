@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use super::args::{DebugMode, TestArgs};
 use super::env;
-use super::errors::CliError;
+use super::errors::{CliError, definition_of};
 use crate::api::{Event, unknown_name};
 use crate::plan::{
     self, Facts, HttpDebug, Options, PlanError, ProxyOptions, Rate, StageOptions, ThresholdOptions,
 };
 use crate::protocol;
 use crate::run::{self, Gates, Test, Thresholds};
-use crate::script::Program;
+use crate::script::{Language, Program};
 use crate::units;
 
 /// The file of options beside a script.
@@ -42,7 +42,7 @@ pub(super) fn prepare(args: &TestArgs, gates: Gates) -> Result<Prepared, CliErro
     let loaded = run::load(&program, &known).map_err(|error| CliError::Script(Box::new(error)))?;
     let script = script_options(&program, &loaded.options)?;
     let environment = Options::from_env(env::variables())
-        .map_err(|error| CliError::Options(error.to_string(), None))?;
+        .map_err(|error| CliError::Options(error.to_string(), None, None))?;
     let mut notices = Vec::new();
     let mut merged = script;
     merged = lay(file, merged, "the script", OPTIONS_FILE, true, &mut notices);
@@ -96,7 +96,8 @@ fn resolve(args: &TestArgs, options: &Options, program: &Program) -> Result<plan
     let in_script = |error: PlanError| CliError::in_script(&error, program);
     let mut plan = plan::resolve(options, &facts).map_err(in_script)?;
     plan.http.tls.load(|path| program.files().read_text(path)).map_err(in_script)?;
-    protocol::check(&plan.http).map_err(|error| CliError::Options(error.to_string(), None))?;
+    protocol::check(&plan.http)
+        .map_err(|error| CliError::Options(error.to_string(), None, None))?;
     Ok(plan)
 }
 
@@ -228,28 +229,35 @@ fn check_functions(
     functions: &[String],
     program: &Program,
 ) -> Result<(), CliError> {
-    for scenario in &plan.scenarios {
-        if functions.contains(&scenario.exec) {
-            continue;
-        }
-        let known: Vec<&str> = functions
-            .iter()
-            .map(String::as_str)
-            .filter(|name| {
-                !matches!(*name, "setup" | "teardown" | "vu_setup" | "vu_teardown" | "summary")
-            })
-            .collect();
-        let message = if known.is_empty() {
-            format!(
-                "scenario \"{}\" runs the function `{}`, but the script offers no function to run",
-                scenario.name, scenario.exec
-            )
-        } else {
-            let place = format!("scenario \"{}\"", scenario.name);
-            unknown_name(&place, "function", &scenario.exec, &known)
+    let missing = plan.scenarios.iter().find(|scenario| !functions.contains(&scenario.exec));
+    let Some(scenario) = missing else { return Ok(()) };
+    let exec = &scenario.exec;
+    let known: Vec<&str> = functions
+        .iter()
+        .map(String::as_str)
+        .filter(|name| {
+            !matches!(*name, "setup" | "teardown" | "vu_setup" | "vu_teardown" | "summary")
+        })
+        .collect();
+    let message = if known.is_empty() {
+        format!(
+            "scenario \"{}\" runs the function `{exec}`, but the script offers no function to run",
+            scenario.name
+        )
+    } else {
+        let place = format!("scenario \"{}\"", scenario.name);
+        unknown_name(&place, "function", exec, &known)
+    };
+    let path = format!("scenarios.{}.exec", scenario.name);
+    let mut error = CliError::in_script(&PlanError { message, path }, program);
+    if let CliError::Options(_, place @ None, help) = &mut error {
+        let near = units::nearest(exec, known.iter().copied());
+        *place = definition_of(near.unwrap_or(exec), program);
+        let definition = match program.language() {
+            Language::Luau => format!("function test.{exec}() … end"),
+            Language::Rhai => format!("fn {exec}(data) {{ … }}"),
         };
-        let path = format!("scenarios.{}.exec", scenario.name);
-        return Err(CliError::in_script(&PlanError { message, path }, program));
+        *help = Some(format!("write `{definition}`, or name another function with `exec`"));
     }
-    Ok(())
+    Err(error)
 }

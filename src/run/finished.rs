@@ -101,7 +101,12 @@ pub fn render(
     let mut notes = Vec::new();
     let mut parts = Vec::new();
     if !error.function.is_empty() {
-        parts.push(format!("in function `{}`", error.function));
+        // A closure has no name: what stands for it is no code.
+        parts.push(if error.function.contains(' ') {
+            format!("in {}", error.function)
+        } else {
+            format!("in function `{}`", error.function)
+        });
     }
     if let Some(((scenario, vu, iteration), count)) = seen {
         if !scenario.is_empty() {

@@ -12,6 +12,7 @@ pub use self::source::{Language, Program, SourceError};
 
 mod error;
 pub mod luau;
+mod place;
 pub mod rhai;
 mod source;
 #[cfg(test)]

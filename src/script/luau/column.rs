@@ -56,9 +56,22 @@ fn spot(text: &[char], code: &[char], message: &str) -> Option<(usize, usize)> {
     if message.starts_with("attempt to call") {
         return called(code, None);
     }
-    if let Some(name) = quoted(message, "got '").or_else(|| quoted(message, "near '")) {
+    // What a syntax error speaks of: what was forgotten to be closed, or what was not expected.
+    let leads = ["forget to close '", "unexpected '", "got '", "near '"];
+    if let Some(name) = leads.iter().find_map(|lead| quoted(message, lead)) {
         let at = position(text, &name)?;
         return Some((at, at + name.chars().count()));
+    }
+    if ["unknown module \"", "cannot find module \"", "cannot load \""]
+        .iter()
+        .any(|lead| message.starts_with(lead))
+    {
+        let name = message.split('"').nth(1)?;
+        let at = position(text, name)?;
+        return Some((at.saturating_sub(1), (at + name.chars().count() + 1).min(text.len())));
+    }
+    if message.starts_with("requests cannot be made") {
+        return called(code, None);
     }
     if let Some(rest) = message.split(" has no ").nth(1) {
         let name = rest.split('`').nth(1)?;
@@ -341,6 +354,26 @@ mod tests {
     fn a_syntax_error_is_the_token_that_was_not_expected() {
         let message = "Expected 'then' when parsing if statement, got 'x'";
         assert_eq!(underlined("if next x", message), "x");
+        let message = "unexpected '!='; did you mean '~='?";
+        assert_eq!(underlined("if x != 1 then", message), "!=");
+        let message = "expected 'end', got <eof>; did you forget to close 'then' at line 6?";
+        assert_eq!(underlined("    if kt.vu.id == 1 then", message), "then");
+    }
+
+    #[test]
+    fn a_module_that_is_not_there_is_its_name() {
+        let message = "unknown module \"@kingtide/htpp\", did you mean \"@kingtide/http\"?";
+        let line = "local http = require(\"@kingtide/htpp\")";
+        assert_eq!(underlined(line, message), "\"@kingtide/htpp\"");
+        let message = "cannot find module \"./a\" beside b.luau (looked for ./a.luau)";
+        assert_eq!(underlined("local a = require './a'", message), "'./a'");
+    }
+
+    #[test]
+    fn a_request_while_loading_is_the_call_that_makes_it() {
+        let message = "requests cannot be made while the script loads: move this";
+        let line = "local t = http.post(url, \"ada\"):json(\"token\")";
+        assert_eq!(underlined(line, message), "http.post");
     }
 
     #[test]

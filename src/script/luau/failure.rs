@@ -11,7 +11,7 @@ use super::meter::Raised;
 use super::raw::from_lua;
 use super::slot::{Frame, Slot};
 use crate::api::{ErrorKind, Stop, Value};
-use crate::script::{Location, ScriptError, ScriptErrorKind};
+use crate::script::{Location, ScriptError, ScriptErrorKind, place};
 
 /// What Luau says when an allocation passes the limit.
 const NO_MEMORY: &str = "not enough memory";
@@ -78,16 +78,35 @@ pub(super) fn syntax(chunks: &Chunks, name: &Rc<str>, syntax: &str) -> ScriptErr
     let message = message.trim_start();
     let line = line.trim().parse().unwrap_or(1);
     let mut error = bare(ScriptErrorKind::Load, lower_first(message));
-    error.location = locate(chunks, name, line, message);
+    error.location = match unclosed(message) {
+        // The end of the file says nothing: what is not closed does.
+        Some((opened, word)) => {
+            locate(chunks, name, opened, &format!("did you forget to close '{word}'"))
+        }
+        None => locate(chunks, name, line, &error.message),
+    };
     error.help = advice(message, error.location.as_ref());
     error
+}
+
+/// Returns the line and the word of the block that a syntax error takes for unclosed.
+fn unclosed(message: &str) -> Option<(u32, &str)> {
+    let guess = message.split_once("did you forget to close '");
+    let (_, rest) = match guess {
+        Some(found) => found,
+        None if message.contains("got <eof>") => message.split_once("(to close '")?,
+        None => return None,
+    };
+    let (word, rest) = rest.split_once("' at line ")?;
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    Some((rest[..digits].parse().ok()?, word))
 }
 
 /// Returns the error of a call that hit a limit.
 pub(super) fn tripped(kit: &Kit, slot: &Slot) -> Option<ScriptError> {
     let trip = slot.trip.borrow().clone()?;
     let mut error = bare(ScriptErrorKind::Uncaught(trip.kind), trip.message);
-    place(kit, &mut error, None, &trip.frames);
+    locate_in(kit, &mut error, None, &trip.frames);
     error.help = limit_help(trip.kind);
     Some(error)
 }
@@ -115,7 +134,7 @@ pub(super) fn raised(lua: &Lua, kit: &Kit, slot: &Slot, value: &mlua::Value) -> 
         trace.retain(|frame| spot.as_ref().is_some_and(|(chunk, _)| *frame.chunk == **chunk));
     }
     let mut error = bare(kind, message);
-    place(kit, &mut error, spot, &trace);
+    locate_in(kit, &mut error, spot, &trace);
     error.help = match kind {
         ScriptErrorKind::Uncaught(kind) if limit_help(kind).is_some() => limit_help(kind),
         _ => advice(&error.message, error.location.as_ref()),
@@ -137,7 +156,7 @@ pub(super) fn name_entry(mut error: ScriptError, name: &str) -> ScriptError {
 }
 
 /// Fills in place, function and stack.
-fn place(kit: &Kit, error: &mut ScriptError, spot: Option<(Rc<str>, u32)>, trace: &[Frame]) {
+fn locate_in(kit: &Kit, error: &mut ScriptError, spot: Option<(Rc<str>, u32)>, trace: &[Frame]) {
     let top = trace.first().map(|frame| (Rc::from(frame.chunk.as_str()), frame.line));
     let Some((chunk, line)) = spot.or(top) else { return };
     let at = trace.iter().position(|frame| *frame.chunk == *chunk && frame.line == line);
@@ -170,6 +189,16 @@ fn locate(chunks: &Chunks, name: &str, line: u32, message: &str) -> Option<Locat
     let index = line.saturating_sub(1) as usize;
     let source = chunk.text.lines().nth(index).unwrap_or_default().trim_end().to_owned();
     let (column, width) = column::find(&source, message);
+    if let Some(spot) = place::argument(&chunk.text, line, column, message) {
+        let source = chunk.text.lines().nth(spot.line as usize - 1).unwrap_or_default();
+        return Some(Location {
+            file: name.to_owned(),
+            line: spot.line,
+            column: spot.column,
+            width: spot.width,
+            source: source.trim_end().to_owned(),
+        });
+    }
     Some(Location { file: name.to_owned(), line, column, width, source })
 }
 

@@ -2,6 +2,7 @@
 
 use rhai::{Dynamic, EvalAltResult, GlobalRuntimeState, ParseErrorType, Position};
 
+use super::advice;
 use super::border::BOUND;
 use super::current::Ending;
 use super::failure::Failure;
@@ -81,13 +82,18 @@ impl Explain<'_> {
                 });
             }
         }
+        let mut location = self.location(&trace.file, trace.position);
+        let mut help = text.help;
+        if let (Some(at), Some(file)) = (&mut location, self.library.file(&trace.file)) {
+            advice::refine(inner, &text.message, &file.text, at, &mut help);
+        }
         ScriptError {
             kind: text.kind,
             message: text.message,
-            location: self.location(&trace.file, trace.position),
+            location,
             function: trace.function,
             stack,
-            help: text.help,
+            help,
         }
     }
 
@@ -244,7 +250,7 @@ impl Explain<'_> {
 
     fn no_function(&self, signature: &str) -> Text {
         let (name, kinds) = signature.split_once(" (").unwrap_or((signature, ""));
-        let kinds = kinds.trim_end_matches(')');
+        let kinds = kinds.strip_suffix(')').unwrap_or(kinds);
         let count = if kinds.is_empty() { 0 } else { kinds.split(", ").count() };
         if let Some((namespace, name)) = name.rsplit_once("::") {
             return self.no_qualified_function(namespace, name, count);
@@ -264,6 +270,9 @@ impl Explain<'_> {
                 "`{name}` takes {}, got {count}",
                 arguments(known.params)
             ));
+        }
+        if kinds == "()" || kinds.starts_with("(), ") {
+            return Text::script(format!("cannot call `{name}` of nothing: it is given `()`"));
         }
         let readable: Vec<&str> = kinds.split(", ").map(readable_type).collect();
         let names = functions.iter().map(|known| known.name.as_str());
@@ -494,14 +503,7 @@ fn thrown(value: &Dynamic) -> Text {
 }
 
 fn syntax(error: &ParseErrorType) -> Text {
-    let help = match error {
-        ParseErrorType::Reserved(name) if name == "eval" => {
-            Some("scripts cannot run text as code".to_owned())
-        }
-        ParseErrorType::Reserved(_) => Some("choose another name".to_owned()),
-        ParseErrorType::ExprTooDeep => Some("split it into several statements".to_owned()),
-        _ => None,
-    };
+    let help = advice::on_syntax(error).map(str::to_owned);
     let message = lower_first(&error.to_string()).replace('\'', "`");
     Text { kind: ScriptErrorKind::Load, message, help }
 }
@@ -510,6 +512,9 @@ fn syntax(error: &ParseErrorType) -> Text {
 fn dot(message: &str) -> Text {
     let mut quoted = message.split('\'').skip(1).step_by(2);
     match (quoted.next(), quoted.next()) {
+        (Some(property), Some("()")) => {
+            Text::script(format!("cannot read `{property}` of nothing: what stands before is `()`"))
+        }
         (Some(property), Some(kind)) => {
             Text::script(format!("{} has no field `{property}`", readable_type(kind)))
         }
@@ -517,8 +522,11 @@ fn dot(message: &str) -> Text {
     }
 }
 
+/// What stands for the name of a function that has none.
+const A_CLOSURE: &str = "a closure";
+
 fn function_name(name: &str) -> String {
-    if name.starts_with("anon$") { "a closure".to_owned() } else { name.to_owned() }
+    if name.starts_with("anon$") { A_CLOSURE.to_owned() } else { name.to_owned() }
 }
 
 fn lower_first(text: &str) -> String {

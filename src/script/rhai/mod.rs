@@ -36,6 +36,7 @@ use crate::api::{
 use crate::plan::ScriptLimits;
 use crate::units;
 
+mod advice;
 mod border;
 mod checked;
 mod current;
