@@ -257,6 +257,7 @@ macro_rules! modules {
 
 modules! {
     crypto_is_the_same_in_both_languages "crypto",
+    data_is_the_same_in_both_languages "data",
     encoding_is_the_same_in_both_languages "encoding",
     html_is_the_same_in_both_languages "html",
     http_is_the_same_in_both_languages "http",

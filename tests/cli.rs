@@ -5,12 +5,15 @@
 
 #[path = "support/odd_relay.rs"]
 mod odd_relay;
+#[path = "support/tally.rs"]
+mod tally;
 
 mod cli {
     mod bench;
     mod codes;
     mod commands;
     mod counts;
+    mod data;
     mod life;
     mod measuring;
     mod network;

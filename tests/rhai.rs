@@ -25,6 +25,7 @@ fn worker(base: String, logs: &Rc<RefCell<Vec<String>>>) -> Rc<WorkerContext> {
         network: Network::new(&plan.http).unwrap(),
         slices: kingtide::api::Slices::default(),
         urls: RefCell::default(),
+        data: RefCell::default(),
         files: Files::default(),
         plan,
         registry: RefCell::new(registry),

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use super::{Expected, Files, Interrupt, RecentUrls, Slices};
+use super::common::Common;
+use super::{DataSets, Expected, Files, Interrupt, RecentUrls, ScenarioEnd, Slices};
 use crate::clock::{self, Instant};
 use crate::metrics::{Registry, Shard, TagSetId};
 use crate::plan::{Curve, HttpPlan, Plan};
@@ -28,6 +30,8 @@ pub struct WorkerContext {
     pub shard: RefCell<Shard>,
     /// The files that the script may read.
     pub files: Files,
+    /// The data that the script declared when it was loaded first.
+    pub data: RefCell<Arc<DataSets>>,
     /// DNS cache and TLS.
     pub network: Rc<Network>,
     /// Turns of VUs that compute for long.
@@ -52,6 +56,8 @@ pub struct TestStatus {
     pub vus: VuCounts,
     /// The VUs of each scenario, in the plan's order.
     pub scenarios: Vec<VuCounts>,
+    /// What scripts share between VUs.
+    pub(super) common: Common,
     /// When the scenarios began, in microseconds after [`TestStatus::zero`], plus 1; 0: not yet.
     began_us: AtomicU64,
     /// The origin of times.
@@ -159,6 +165,13 @@ pub enum Event {
     Debug(String),
     /// Advice about how the test is run, once each.
     Warning(String),
+    /// A scenario has nothing to go on with.
+    EndScenario {
+        /// Its position in the plan.
+        scenario: usize,
+        /// What to say about it.
+        why: String,
+    },
     /// `kt.abort(message)`.
     Abort(String),
     /// `kt.mark_failed(message)`.
@@ -236,6 +249,8 @@ pub struct ScenarioContext {
     pub iterations_planned: Option<u64>,
     /// Iterations that ended on this worker.
     pub iterations_ended: Cell<u64>,
+    /// Ends it on this worker.
+    pub end: ScenarioEnd,
 }
 
 /// Facts of the iteration that runs.
@@ -275,6 +290,8 @@ pub struct VuContext {
     pub expected: RefCell<Rc<Expected>>,
     /// Ends its iteration from outside.
     pub interrupt: Rc<Interrupt>,
+    /// What native code took while the script loaded that is not the script's time.
+    pub excused: Cell<Duration>,
     /// Tags that the script set on its VU: `kt.vu.tags.name = value`.
     tags: RefCell<BTreeMap<String, String>>,
     /// The groups that it is in, joined by `::` with one before each: `::checkout::pay`.
@@ -300,6 +317,7 @@ impl VuContext {
             random: RefCell::default(),
             expected: RefCell::default(),
             interrupt: Rc::default(),
+            excused: Cell::default(),
             tags: RefCell::default(),
             group: RefCell::default(),
             tag_set: Cell::new(TagSetId::EMPTY),

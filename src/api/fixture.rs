@@ -25,6 +25,7 @@ pub(super) fn vu(seed: u64) -> Rc<VuContext> {
         slices: super::Slices::default(),
         urls: RefCell::default(),
         files: Files::default(),
+        data: RefCell::default(),
         events: Box::new(|_| {}),
         status: Arc::default(),
         plan,

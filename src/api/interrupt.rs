@@ -1,4 +1,4 @@
-//! What ends a VU's iteration from outside.
+//! What ends a VU's iteration, or its scenario, from outside.
 //!
 //! Every wait of a script also waits for this, so registering must cost next to nothing: a VU runs in
 //! one task, whose waker is kept from one wait to the next. General notification primitives lock and
@@ -15,6 +15,8 @@ pub enum Stop {
     Cut,
     /// The script itself ended the test: `kt.abort`.
     Abort,
+    /// There is nothing left to iterate with, which ends the scenario.
+    RanOut,
 }
 
 /// Ends a VU's iteration from outside: waits end at once, and script code at the next check.
@@ -114,6 +116,27 @@ impl Drop for Stopped<'_> {
         if self.waits {
             self.interrupt.waiting.set(self.interrupt.waiting.get() - 1);
         }
+    }
+}
+
+/// Lets no more iterations of a scenario start on its worker.
+pub struct ScenarioEnd(Box<dyn Fn() -> bool>);
+
+impl ScenarioEnd {
+    /// Takes what ends it, which returns whether it had not been ended before.
+    pub fn new(end: impl Fn() -> bool + 'static) -> Self {
+        Self(Box::new(end))
+    }
+
+    /// Ends it; returns whether it had not been ended before.
+    pub fn now(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for ScenarioEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ScenarioEnd")
     }
 }
 

@@ -10,19 +10,22 @@ pub use self::context::{
     Event, IterationFacts, LogLevel, Phase, ScenarioContext, TestStatus, VuContext, VuCounts,
     WorkerContext,
 };
+pub use self::data::DataSets;
 pub use self::error::{ApiError, ErrorKind};
 pub use self::files::Files;
 pub use self::function::{Answer, Constant, Function, Method, Module, Object, Run, Shared, Wait};
 pub use self::http::{Expected, RecentUrls};
-pub use self::interrupt::{Interrupt, Stop, Stopped};
+pub use self::interrupt::{Interrupt, ScenarioEnd, Stop, Stopped};
 pub use self::kingtide::record_check;
 pub use self::slices::{Slice, Slices};
 pub use self::text::Text;
 pub use self::value::{Map, Name, Value};
 
 mod args;
+mod common;
 mod context;
 mod crypto;
+mod data;
 mod encoding;
 mod error;
 mod files;
@@ -55,6 +58,7 @@ pub const MODULES: &[Module] = &[
     random::MODULE,
     time::MODULE,
     html::MODULE,
+    data::MODULE,
 ];
 
 /// Every method that an [`Object`] may have, for languages that bind methods by name.
@@ -68,4 +72,6 @@ pub const METHOD_TABLES: &[&[Method]] = &[
     metrics::METRIC_METHODS,
     crypto::HASH_METHODS,
     html::SELECTION_METHODS,
+    data::ROWS_METHODS,
+    data::FEED_METHODS,
 ];

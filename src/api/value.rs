@@ -190,6 +190,11 @@ impl Map {
         Self(Vec::new())
     }
 
+    /// Returns an empty map with room for so many members.
+    pub fn with_capacity(members: usize) -> Self {
+        Self(Vec::with_capacity(members))
+    }
+
     /// Returns a member.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)

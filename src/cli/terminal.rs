@@ -157,6 +157,9 @@ impl Observer for Terminal {
             Event::Abort(message) => {
                 self.log(LogLevel::Error, &format!("test aborted: {message}"), "");
             }
+            Event::EndScenario { why, .. } => {
+                self.log(LogLevel::Info, why, "");
+            }
             Event::MarkFailed(message) => {
                 self.log(LogLevel::Error, &format!("test marked as failed: {message}"), "");
             }

@@ -1,5 +1,6 @@
 //! The controller: starts workers, merges their figures, judges, stops, and ends the run.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -96,6 +97,8 @@ struct Controller<'a> {
     /// What `setup` returned.
     setup_data: Arc<serde_json::Value>,
     stopped: Option<Stopped>,
+    /// Scenarios that had nothing to go on with.
+    ended_early: BTreeSet<usize>,
     threshold_abort: Option<String>,
     marked_failed: Option<String>,
     zero: Instant,
@@ -134,6 +137,7 @@ impl<'a> Controller<'a> {
             set_up: false,
             setup_data: Arc::default(),
             stopped: None,
+            ended_early: BTreeSet::new(),
             threshold_abort: None,
             marked_failed: None,
             zero: now,
@@ -362,6 +366,12 @@ impl<'a> Controller<'a> {
     }
 
     fn event(&mut self, event: Event) {
+        if let Event::EndScenario { scenario, .. } = event {
+            if !self.ended_early.insert(scenario) {
+                return;
+            }
+            self.command(&Command::EndScenario(scenario));
+        }
         self.observer.event(&event);
         match event {
             Event::Abort(message) => {
@@ -376,7 +386,7 @@ impl<'a> Controller<'a> {
                     self.generator.warnings.push(text);
                 }
             }
-            Event::Log { .. } | Event::Debug(_) => {}
+            Event::Log { .. } | Event::Debug(_) | Event::EndScenario { .. } => {}
         }
     }
 

@@ -70,6 +70,7 @@ pub(super) fn context(
         slices: Slices::default(),
         urls: RefCell::default(),
         files: program.files(),
+        data: RefCell::new(Arc::clone(program.data())),
         registry: RefCell::new((**registry).clone()),
         declaring: Cell::new(false),
         shard: RefCell::new(Shard::new(Arc::clone(registry), plan.series_max)),

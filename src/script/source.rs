@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::api::Files;
+use crate::api::{DataSets, Files};
 
 /// A script's language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Program {
     roots: Vec<PathBuf>,
     /// The entry's text.
     text: String,
+    /// The data that it declares when it is loaded first, the same for all threads.
+    data: Arc<DataSets>,
 }
 
 /// A module's file, found and read.
@@ -62,14 +65,15 @@ impl Program {
                 SourceError(format!("cannot include {}: {error}", path.display()))
             })?);
         }
-        Ok(Self { entry: resolved, language, roots, text })
+        Ok(Self { entry: resolved, language, roots, text, data: Arc::default() })
     }
 
     /// Returns a program from text, for tests; modules lie in `folder`.
     pub fn from_text(name: &str, text: &str, folder: &Path) -> Result<Self, SourceError> {
         let language = language_of(Path::new(name))?;
         let roots = folder.canonicalize().into_iter().collect();
-        Ok(Self { entry: folder.join(name), language, roots, text: text.to_owned() })
+        let (entry, text) = (folder.join(name), text.to_owned());
+        Ok(Self { entry, language, roots, text, data: Arc::default() })
     }
 
     /// Returns the language.
@@ -90,6 +94,11 @@ impl Program {
     /// Returns the files that the script may read.
     pub fn files(&self) -> Files {
         Files::new(self.roots.clone())
+    }
+
+    /// Returns the data that it declares when it is loaded first.
+    pub fn data(&self) -> &Arc<DataSets> {
+        &self.data
     }
 
     /// Returns the entry's path.

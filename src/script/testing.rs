@@ -38,6 +38,7 @@ impl TestWorker {
             slices: crate::api::Slices::default(),
             urls: RefCell::default(),
             files: Files::default(),
+            data: RefCell::default(),
             http: Rc::new(plan.http.clone()),
             shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
             plan,

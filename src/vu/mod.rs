@@ -144,7 +144,7 @@ impl Vu {
         let end = match &result {
             Ok(_) => End::Completed,
             Err(error) => match error.kind {
-                ScriptErrorKind::Stopped(Stop::Cut) => End::Interrupted,
+                ScriptErrorKind::Stopped(Stop::Cut | Stop::RanOut) => End::Interrupted,
                 // The iteration that aborts the test has done what it was for.
                 ScriptErrorKind::Stopped(Stop::Abort) => End::Completed,
                 ScriptErrorKind::Load | ScriptErrorKind::Uncaught(_) => End::Failed,
@@ -228,9 +228,13 @@ impl Vu {
             status.iterations_completed.fetch_add(1, Ordering::Relaxed);
             shard.add(builtin::ITERATIONS, tags, 1.0);
         }
-        shard.add_duration(builtin::ITERATION_DURATION, tags, ended - started);
-        if let Some(due) = start.due {
-            record_open(&mut shard, tags, started.saturating_duration_since(due), ended - due);
+        // One that found nothing to iterate with did nothing that took time.
+        if self.context.interrupt.why() != Some(Stop::RanOut) {
+            shard.add_duration(builtin::ITERATION_DURATION, tags, ended - started);
+            if let Some(due) = start.due {
+                let lateness = started.saturating_duration_since(due);
+                record_open(&mut shard, tags, lateness, ended - due);
+            }
         }
         drop(shard);
         self.record_bytes();

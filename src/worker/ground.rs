@@ -66,6 +66,7 @@ pub(super) fn make(
         slices: Slices::default(),
         urls: RefCell::default(),
         files: assignment.program.files(),
+        data: RefCell::new(Arc::clone(assignment.program.data())),
         events: Box::new(move |event| {
             if flow.admits(&event) {
                 let _gone = events.send((index, Message::Event(event)));

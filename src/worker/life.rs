@@ -174,6 +174,7 @@ impl Worker {
     fn execute(&self, command: &Command) {
         match command {
             Command::StartScenario(index, at) => self.parts[*index].begin(*at),
+            Command::EndScenario(index) => self.parts[*index].control.close(),
             Command::Stop => {
                 self.stopped.set(true);
                 self.parts.iter().for_each(|part| part.control.close());

@@ -49,6 +49,8 @@ pub enum Command {
     Begin(Instant),
     /// A scenario that waits for another one starts, with the zero of its time.
     StartScenario(usize, Instant),
+    /// A scenario has nothing to go on with: no new iterations of it; graceful stop.
+    EndScenario(usize),
     /// No new iterations; graceful stop.
     Stop,
     /// Iterations are cut off.

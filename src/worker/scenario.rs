@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use tokio::sync::Notify;
 
 use super::{ScenarioTally, rates};
-use crate::api::{Event, ScenarioContext};
+use crate::api::{Event, ScenarioContext, ScenarioEnd};
 use crate::clock::{self, ArrivalTimer, Instant};
 use crate::executor::{Admission, Closed, Control, Open, Tally, closed, open};
 use crate::metrics::builtin;
@@ -46,7 +46,14 @@ impl Part {
         let plan = &ground.worker.plan;
         let scenario = plan.scenarios[index].clone();
         let share = share_of(&scenario.executor, worker, index);
-        let context = Rc::new(context(ground, &scenario, index, worker, share));
+        let control = Rc::<Control>::default();
+        let own = Rc::clone(&control);
+        let end = ScenarioEnd::new(move || {
+            let first = !own.is_closed();
+            own.close();
+            first
+        });
+        let context = Rc::new(context(ground, &scenario, index, worker, share, end));
         let part = Self {
             index,
             share,
@@ -55,7 +62,7 @@ impl Part {
             seed: scenario.seed(plan.seed),
             began: Cell::new(None),
             begins: Notify::new(),
-            control: Rc::default(),
+            control,
             tally: Rc::default(),
             ground: Rc::clone(ground),
             scenario,
@@ -235,6 +242,7 @@ fn context(
     index: usize,
     worker: Share,
     share: Option<Share>,
+    end: ScenarioEnd,
 ) -> ScenarioContext {
     let plan = &ground.worker.plan;
     let mut env = plan.env.clone();
@@ -267,6 +275,7 @@ fn context(
         rates: rates::of_scenario(ground, scenario, index, worker),
         iterations_planned: iterations,
         iterations_ended: Cell::new(0),
+        end,
     }
 }
 

@@ -27,9 +27,12 @@ pub(super) fn bind_modules(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
     Ok(())
 }
 
-/// Returns a function's name in messages: `http.get`, `kt.sleep`.
+/// Returns a function's name in messages: `http.get`, `kt.sleep`. Hidden parts go by what they are parts
+/// of: `_enter_group` by `kt.group`.
 fn call_name(module: &Module, function: &str) -> &'static str {
     let module = if module.name.is_empty() { "kt" } else { module.name };
+    let part_of = function.strip_prefix('_').and_then(|part| part.rsplit('_').next());
+    let function = part_of.unwrap_or(function);
     interned(&format!("{module}.{function}"))
 }
 

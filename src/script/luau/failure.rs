@@ -56,6 +56,7 @@ pub(super) fn stopped(stop: Stop) -> ScriptError {
     let message = match stop {
         Stop::Cut => "the iteration was cut off",
         Stop::Abort => "the script ended the test",
+        Stop::RanOut => "there is nothing left to iterate with",
     };
     bare(ScriptErrorKind::Stopped(stop), message.to_owned())
 }

@@ -230,7 +230,8 @@ impl Instance {
         let began = clock::now();
         let mut turn = within(state, body, || raw::begin(&state.lua, &body.thread, entry, None))?;
         loop {
-            if began.elapsed() > state.kit.chunks.limits.time * LOADING {
+            let spent = began.elapsed().saturating_sub(slot.vu.excused.get());
+            if spent > state.kit.chunks.limits.time * LOADING {
                 return Err(failure::bare(
                     ScriptErrorKind::Uncaught(ErrorKind::Time),
                     format!("{} takes too long to load", state.kit.chunks.entry),

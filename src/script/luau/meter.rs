@@ -78,7 +78,7 @@ fn check_time(lua: &Lua, kit: &Kit, slot: &Slot) -> mlua::Result<VmState> {
     let limits = &kit.chunks.limits;
     let slice = now.duration_since(started);
     let spent = slot.spent.get() + slice;
-    if spent > limits.time {
+    if spent.saturating_sub(slot.vu.excused.get()) > limits.time {
         let message = format!("script ran {:?} without waiting", limits.time);
         return trip(lua, kit, slot, ErrorKind::Time, message);
     }

@@ -179,7 +179,7 @@ impl Call {
         let now = clock::now();
         let slice = now.duration_since(self.resumed.get());
         let spent = self.spent.get() + slice;
-        if spent > self.limits.time {
+        if spent.saturating_sub(self.vu.excused.get()) > self.limits.time {
             self.end(Ending::Limit(ErrorKind::Time));
             return false;
         }

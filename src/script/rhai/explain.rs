@@ -470,6 +470,7 @@ fn ended(ending: Ending, limits: &ScriptLimits) -> Text {
             message: match stop {
                 Stop::Cut => "the call was cut off".to_owned(),
                 Stop::Abort => "the script ended the test".to_owned(),
+                Stop::RanOut => "there is nothing left to iterate with".to_owned(),
             },
             help: None,
         },

@@ -143,6 +143,10 @@ fn native(current: &Rc<Current>, module: &'static Module, function: &'static Fun
             let parts = (part(module, "_enter_group"), part(module, "_leave_group"));
             Box::new(move |context, args| group(&current, parts, context, args))
         }
+        (Run::Script, "array") => {
+            let parts = (part(module, "_find_array"), part(module, "_keep_array"));
+            Box::new(move |context, args| array(&current, parts, context, args))
+        }
         (Run::Script, _) => Box::new(move |context, _| {
             let error = ApiError::usage(format!("{label} is not offered in Rhai"));
             Err(Failure::raise(error, context.call_position()))
@@ -249,6 +253,36 @@ fn group(
     let answer = answer?;
     left.map_err(raise)?;
     Ok(answer)
+}
+
+/// `data::array(name, || …)`: the function runs once in a test; what it returned is found after that.
+fn array(
+    current: &Current,
+    (find, keep): (Option<Now>, Option<Now>),
+    context: &NativeCallContext<'_>,
+    args: &mut [&mut Dynamic],
+) -> Result<Dynamic> {
+    const CALL: &str = "data::array";
+    let call = &*current.call()?;
+    call.go_on()?;
+    let raise = |error| Failure::raise(error, context.call_position());
+    let Some(function) = args[1].read_lock::<FnPtr>().map(|function| function.clone()) else {
+        return Err(raise(ApiError::usage(format!(
+            "{CALL}: argument 2 (function) must be a function such as `|| {{ … }}`, got {}",
+            type_name(args[1])
+        ))));
+    };
+    let name = from_dynamic(args[0]).map_err(raise)?;
+    let known = run_part(call, find, CALL, vec![name.clone()]).map_err(raise)?;
+    if !known.is_nil() {
+        return Ok(to_dynamic(known));
+    }
+    let items = invoke(current, call, context, &function, [])?;
+    call.go_on()?;
+    let items = from_dynamic(&items).map_err(|error| {
+        raise(ApiError { message: format!("{CALL}: {}", error.message), ..error })
+    })?;
+    run_part(call, keep, CALL, vec![name, items]).map(to_dynamic).map_err(raise)
 }
 
 #[cfg(test)]

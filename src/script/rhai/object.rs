@@ -158,25 +158,27 @@ fn set(current: &Current, handle: &Handle, field: &str, value: &Dynamic) -> Resu
     if same { Ok(()) } else { Err(Failure::raise(error, Position::NONE)) }
 }
 
-/// Returns what iterating over an object yields: its items, or maps of its entries' names and values.
-fn entries(current: &Current, handle: &Handle) -> Result<Vec<Dynamic>> {
+/// What iterating over an object yields.
+type Yields = Box<dyn Iterator<Item = Result<Dynamic>>>;
+
+/// Returns what iterating over an object yields: its items, each made when it is its turn, or maps of
+/// its entries' names and values.
+fn entries(current: &Current, handle: &Handle) -> Result<Yields> {
     let call = current.call()?;
     if let Some(length) = handle.0.length() {
-        return Ok((0..length).map(|at| to_dynamic(handle.0.item(at))).collect());
+        let object = Rc::clone(&handle.0);
+        return Ok(Box::new((0..length).map(move |at| Ok(to_dynamic(object.item(at))))));
     }
     let Some(entries) = handle.0.entries(&call.vu) else {
         let message = format!("{} cannot be iterated over", handle.0.type_name());
         return Err(Failure::raise(ApiError::usage(message), Position::NONE));
     };
-    Ok(entries
-        .into_iter()
-        .map(|(name, value)| {
-            let mut entry = rhai::Map::new();
-            entry.insert("name".into(), name.into());
-            entry.insert("value".into(), to_dynamic(value));
-            Dynamic::from_map(entry)
-        })
-        .collect())
+    Ok(Box::new(entries.into_iter().map(|(name, value)| {
+        let mut entry = rhai::Map::new();
+        entry.insert("name".into(), name.into());
+        entry.insert("value".into(), to_dynamic(value));
+        Ok(Dynamic::from_map(entry))
+    })))
 }
 
 fn call(
@@ -272,24 +274,15 @@ fn no_method(object: &dyn Object, name: &str) -> ApiError {
 
 /// What registering an iterator takes.
 trait RegisterIterator {
-    fn register_iterator_function(
-        &mut self,
-        entries: impl Fn(Handle) -> Result<Vec<Dynamic>> + 'static,
-    );
+    fn register_iterator_function(&mut self, entries: impl Fn(Handle) -> Result<Yields> + 'static);
 }
 
 impl RegisterIterator for Engine {
-    fn register_iterator_function(
-        &mut self,
-        entries: impl Fn(Handle) -> Result<Vec<Dynamic>> + 'static,
-    ) {
+    fn register_iterator_function(&mut self, entries: impl Fn(Handle) -> Result<Yields> + 'static) {
         let mut module = rhai::Module::new();
         module.set_iter_result(TypeId::of::<Handle>(), move |value| {
             let entries = value.try_cast::<Handle>().ok_or_else(terminated).and_then(&entries);
-            match entries {
-                Ok(entries) => Box::new(entries.into_iter().map(Ok)),
-                Err(error) => Box::new(std::iter::once(Err(error))),
-            }
+            entries.unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
         });
         self.register_global_module(module.into());
     }

@@ -233,20 +233,21 @@ unsafe extern "C-unwind" fn iterate(state: *mut lua_State) -> c_int {
     let (Some(slot), Some(handle)) = (kit.running(), Handle::at(stack, 1)) else {
         return stack.raise("no VU runs");
     };
-    let length = handle.object.length();
-    if length.is_none()
-        && let Some(next) = kit.method(&handle.object, "next")
-    {
+    if handle.object.length().is_some() {
+        stack.push_light(std::ptr::from_ref(kit));
+        stack.push_copy(1);
+        stack.push_number(0.0);
+        stack.push_function(next_item, c"next", 3, None);
+        return 1;
+    }
+    if let Some(next) = kit.method(&handle.object, "next") {
         push_target(kit, stack, &next);
         stack.push_copy(1);
         return 2;
     }
     guarded(kit, stack, &slot, || {
         let object = &*handle.object;
-        let flat = if let Some(length) = length {
-            let items = (0..length).flat_map(|at| [Value::Int(at as i64 + 1), object.item(at)]);
-            Ok(Value::List(items.collect()))
-        } else if let Some(entries) = object.entries(&slot.vu) {
+        let flat = if let Some(entries) = object.entries(&slot.vu) {
             let entries = entries.into_iter().flat_map(|(name, value)| [name.into(), value]);
             Ok(Value::List(entries.collect()))
         } else {
@@ -260,6 +261,34 @@ unsafe extern "C-unwind" fn iterate(state: *mut lua_State) -> c_int {
     stack.push_number(0.0);
     stack.push_function(next_entry, c"next", 2, None);
     1
+}
+
+/// Returns the next item of a list and its place from 1: each is made when it is its turn.
+unsafe extern "C-unwind" fn next_item(state: *mut lua_State) -> c_int {
+    // SAFETY: the interpreter's own state; `iterate` set the upvalues.
+    let (stack, kit) = unsafe {
+        let stack = Stack::new(state);
+        (stack, kit_of(stack))
+    };
+    // In the arguments' places, so that what follows lies where it lies in every call.
+    stack.set_top(0);
+    stack.push_upvalue(2);
+    stack.push_upvalue(3);
+    let at = stack.number(2) as usize;
+    let (Some(slot), Some(handle)) = (kit.running(), Handle::at(stack, 1)) else {
+        return stack.raise("no VU runs");
+    };
+    if handle.object.length().is_none_or(|length| at >= length) {
+        stack.push_nil();
+        return 1;
+    }
+    stack.push_number(at as f64 + 1.0);
+    stack.push_copy(-1);
+    stack.set_upvalue(3);
+    guarded(kit, stack, &slot, || {
+        slot.answer.replace(Some(Ok(handle.object.item(at))));
+    });
+    1 + deliver(kit, stack, &slot, false)
 }
 
 /// Returns the next entry of an iteration.
