@@ -32,6 +32,11 @@ on_exit() {
 trap on_exit EXIT
 
 have() {
+    if [[ $1 == python3-websockets ]]; then
+        # A package of the system's Python, which another one on PATH does not have.
+        /usr/bin/python3 -c 'import websockets' >/dev/null 2>&1
+        return
+    fi
     command -v "$1" >/dev/null 2>&1 || [[ -x /usr/sbin/$1 ]]
 }
 
@@ -81,6 +86,9 @@ export PATH=$PATH:/usr/sbin
 if need nginx nginx-light 'the tests against nginx'; then
     # Where nginx can be had, its tests may not pass by leaving themselves out.
     export TEST_NGINX=required
+fi
+if need python3-websockets python3-websockets "the tests against Python's WebSocket server"; then
+    export TEST_WEBSOCKETS=required
 fi
 need shellcheck shellcheck 'the check of the shell scripts' || true
 cargo --version

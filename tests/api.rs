@@ -18,18 +18,21 @@
 
 #[path = "support/odd_relay.rs"]
 mod odd_relay;
+#[path = "support/odd_socket.rs"]
+mod odd_socket;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use certificates::Authority;
 use kingtide::api::Event;
 use kingtide::demo::{Demo, Settings};
 use kingtide::output::{Progress, Style};
-use kingtide::plan::{self, Facts, Options};
+use kingtide::plan::{self, Facts, LimitOptions, Options};
 use kingtide::run::{self, Gates, Observer, Test};
 use kingtide::script::{Program, ScriptError, ScriptErrorKind};
 
@@ -42,6 +45,7 @@ mod peers;
 /// Cases of one language, with the reason why the other has none.
 const SINGLES: &[(&str, &str)] = &[
     ("json/arrays.luau", "Rhai's arrays and maps are types of their own and need no mark"),
+    ("ws/kept.luau", "in Rhai nothing that vu_setup makes can be kept for iterations"),
     ("encoding/bytes.rhai", "Luau has one type for text and bytes: the string"),
 ];
 
@@ -69,7 +73,9 @@ static LOCKED: LazyLock<(SocketAddr, tempfile::TempDir)> = LazyLock::new(|| {
     peers::on_socket(&folder.path().join("app.sock"));
     (peers::secure(authority.server_for_known("server.test")), folder)
 });
+
 static ODD_RELAY: LazyLock<SocketAddr> = LazyLock::new(odd_relay::start);
+static ODD_SOCKET: LazyLock<SocketAddr> = LazyLock::new(odd_socket::start);
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api")
@@ -167,6 +173,7 @@ fn run_script(name: &str) -> Result<(Ending, String), String> {
     let env = BTreeMap::from([
         ("BASE_URL".to_owned(), format!("http://{}", DEMO.address())),
         ("ODD_RELAY_URL".to_owned(), format!("http://{}", *ODD_RELAY)),
+        ("ODD_SOCKET_URL".to_owned(), format!("ws://{}", *ODD_SOCKET)),
         // Nothing listens on this port, which is reserved.
         ("CLOSED_URL".to_owned(), "http://127.0.0.1:1".to_owned()),
         ("GUARD_URL".to_owned(), format!("http://{}", *GUARD)),
@@ -186,7 +193,10 @@ fn run_script(name: &str) -> Result<(Ending, String), String> {
         serde_json::Value::Null => Options::default(),
         json => Options::from_json(json).map_err(|error| error.to_string())?,
     };
-    let defaults = Options { vus: Some(1), iterations: Some(1), ..Options::default() };
+    // A machine that does much besides must not end a script that computes a little.
+    let limits = LimitOptions { time: Some(Duration::from_secs(20)), ..LimitOptions::default() };
+    let defaults =
+        Options { vus: Some(1), iterations: Some(1), limits: Some(limits), ..Options::default() };
     let forced = Options { env: Some(env), workers: Some(1), seed: Some(7), ..Options::default() };
     let options = forced.over(script.over(defaults).0).0;
     let mut plan = plan::resolve(&options, &Facts::default()).map_err(|error| error.to_string())?;
@@ -268,6 +278,7 @@ modules! {
     random_is_the_same_in_both_languages "random",
     rpc_is_the_same_in_both_languages "rpc",
     time_is_the_same_in_both_languages "time",
+    ws_is_the_same_in_both_languages "ws",
 }
 
 #[test]

@@ -41,6 +41,13 @@ impl Args {
         self.values.get_mut(index).map(std::mem::take).unwrap_or_default()
     }
 
+    /// Puts an argument back into its position.
+    pub fn put(&mut self, index: usize, value: Value) {
+        if let Some(place) = self.values.get_mut(index) {
+            *place = value;
+        }
+    }
+
     /// Takes all arguments from a position on.
     pub fn rest(&mut self, index: usize) -> Vec<Value> {
         if index < self.values.len() { self.values.split_off(index) } else { Vec::new() }

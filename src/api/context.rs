@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::common::Common;
-use super::{DataSets, Expected, Files, Interrupt, RecentUrls, ScenarioEnd, Slices};
+use super::{DataSets, Expected, Files, Interrupt, RecentUrls, ScenarioEnd, Slices, Sockets};
 use crate::clock::{self, Instant};
 use crate::metrics::{Registry, Shard, TagSetId};
 use crate::plan::{Curve, HttpPlan, Plan};
@@ -282,6 +282,8 @@ pub struct VuContext {
     pub iteration: IterationFacts,
     /// Its connections.
     pub http: HttpClient,
+    /// Its WebSockets.
+    pub ws: Sockets,
     /// Its cookies.
     pub cookies: Rc<RefCell<CookieJar>>,
     /// Its random numbers; nothing before an iteration asks for the first.
@@ -313,6 +315,7 @@ impl VuContext {
             scenario: RefCell::new(None),
             iteration: IterationFacts::default(),
             http,
+            ws: Sockets::default(),
             cookies: Rc::default(),
             random: RefCell::default(),
             expected: RefCell::default(),
@@ -375,6 +378,7 @@ impl VuContext {
     pub fn end_iteration(&self) {
         self.iteration.in_vu.set(self.iteration.in_vu.get() + 1);
         self.iteration.in_scenario.set(self.iteration.in_scenario.get() + 1);
+        self.ws.end_iteration();
         if self.worker.http.no_vu_connection_reuse {
             self.http.close_idle();
         }

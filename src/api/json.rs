@@ -37,7 +37,11 @@ pub(super) fn extract(bytes: &[u8], path: &str) -> Result<Value, ApiError> {
     extract_from("the body", bytes, path)
 }
 
-fn extract_from(what: &str, bytes: &[u8], path: &str) -> Result<Value, ApiError> {
+/// The same, with another word for the bytes in errors.
+///
+/// # Errors
+/// As with [`extract`].
+pub(super) fn extract_from(what: &str, bytes: &[u8], path: &str) -> Result<Value, ApiError> {
     let parsed = Path::parse(path)
         .map_err(|error| ApiError::usage(format!("the path \"{path}\" cannot be read: {error}")))?;
     let text = String::from_utf8_lossy(bytes);
@@ -51,12 +55,23 @@ fn extract_from(what: &str, bytes: &[u8], path: &str) -> Result<Value, ApiError>
     }
 }
 
+/// Returns a value as a document.
+///
+/// # Errors
+/// If it has no form in JSON; `place` says where that was asked for.
+pub(super) fn document(place: &str, value: &Value) -> Result<String, ApiError> {
+    writable(value).map_err(|problem| ApiError::usage(format!("{place}: {problem}")))?;
+    serde_json::to_string(value).map_err(|error| ApiError::usage(format!("{place}: {error}")))
+}
+
 fn encode(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     let value = args.take(0);
     let pretty = args.fields(1, &["pretty"])?.bool("pretty")?.unwrap_or(false);
+    if !pretty {
+        return document(&args.call, &value).map(Value::from);
+    }
     writable(&value).map_err(|problem| ApiError::usage(format!("{}: {problem}", args.call)))?;
-    let text =
-        if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+    let text = serde_json::to_string_pretty(&value);
     text.map(Value::from).map_err(|error| ApiError::usage(format!("{}: {error}", args.call)))
 }
 

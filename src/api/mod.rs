@@ -20,6 +20,7 @@ pub use self::kingtide::record_check;
 pub use self::slices::{Slice, Slices};
 pub use self::text::Text;
 pub use self::value::{Map, Name, Value};
+pub use self::ws::Sockets;
 
 mod args;
 mod common;
@@ -45,11 +46,13 @@ mod slices;
 mod text;
 mod time;
 mod value;
+mod ws;
 
 /// Every native module, in the order of documentation.
 pub const MODULES: &[Module] = &[
     kingtide::MODULE,
     http::MODULE,
+    ws::MODULE,
     rpc::MODULE,
     metrics::MODULE,
     json::MODULE,
@@ -67,8 +70,12 @@ pub const METHOD_TABLES: &[&[Method]] = &[
     http::HEADERS_METHODS,
     http::JAR_METHODS,
     http::SESSION_METHODS,
+    ws::SOCKET_METHODS,
+    ws::MESSAGES_METHODS,
     rpc::CLIENT_METHODS,
     rpc::REPLY_METHODS,
+    rpc::SUBSCRIPTION_METHODS,
+    rpc::NOTIFICATIONS_METHODS,
     metrics::METRIC_METHODS,
     crypto::HASH_METHODS,
     html::SELECTION_METHODS,

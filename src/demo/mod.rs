@@ -13,8 +13,10 @@ mod probes;
 mod relay;
 mod routes;
 mod rpc;
+mod rpc_socket;
 mod session;
 mod settings;
+mod sockets;
 mod store;
 
 use std::net::SocketAddr;

@@ -45,7 +45,7 @@ impl Relay {
     }
 
     /// Returns the number of the newest block.
-    fn newest(&self) -> u64 {
+    pub(super) fn newest(&self) -> u64 {
         FIRST_BLOCK + (clock::now() - self.started).as_secs() / BLOCK_TIME.as_secs()
     }
 }

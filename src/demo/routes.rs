@@ -19,7 +19,7 @@ use super::relay::Relay;
 use super::session::Sessions;
 use super::settings::Settings;
 use super::store::Store;
-use super::{notes, probes, rpc};
+use super::{notes, probes, rpc, rpc_socket, sockets};
 use crate::clock;
 
 /// The largest request body, and the largest that is echoed, in bytes.
@@ -84,6 +84,19 @@ fn table() -> Vec<Route> {
         route("/api/cookies/set", "?name=value: sets cookies", get(probes::set_cookies)),
         route("/api/rpc", "POST JSON-RPC 2.0: an Ethereum-like relay", post(rpc::rpc)),
         route("/api/gzip", "JSON in gzip", get(probes::gzip)),
+        route(
+            "/ws/echo",
+            "WebSocket: what is sent; protocols echo.v1, echo.v2",
+            get(sockets::echo),
+        ),
+        route(
+            "/ws/feed",
+            "WebSocket: {id, method: subscribe, params: {topic}}",
+            get(sockets::feed),
+        ),
+        route("/ws/rpc", "WebSocket: the relay, and eth_subscribe", get(rpc_socket::rpc)),
+        route("/ws/handshake", "WebSocket: tells what it was asked with", get(sockets::handshake)),
+        route("/ws/close/{code}", "WebSocket: closed with that code", get(sockets::close)),
     ]
 }
 

@@ -81,7 +81,7 @@ pub(super) async fn rpc(State(app): State<Arc<App>>, body: Bytes) -> Response {
 }
 
 /// Returns the answer to a document as text; nothing if there is none to give.
-async fn answers(app: &App, body: &[u8]) -> Option<String> {
+pub(super) async fn answers(app: &App, body: &[u8]) -> Option<String> {
     let Ok(document) = serde_json::from_slice::<&RawValue>(body) else {
         let error = RpcError::new(-32700, "parse error: the body is no JSON");
         return Some(answer(None, Err(error)));

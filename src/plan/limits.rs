@@ -21,12 +21,19 @@ pub struct ScriptLimits {
     pub string_bytes: usize,
     /// Elements of one table, array or map.
     pub table_entries: usize,
+    /// WebSockets that a VU may have open.
+    pub sockets: usize,
+    /// Bytes of one WebSocket message, unpacked.
+    pub message_bytes: usize,
+    /// Messages of one WebSocket that wait to be received; then nothing more is read.
+    pub queued_messages: usize,
 }
 
 impl Default for ScriptLimits {
     /// 64 MiB per VU, and strings may be all of it; a second of script code, in slices of 2 ms so
     /// that the other VUs of the worker keep their schedule; 200 nested calls, which a VU's stack
-    /// holds in both languages; a million elements, which are 16 MB of numbers in Luau.
+    /// holds in both languages; a million elements, which are 16 MB of numbers in Luau; a thousand
+    /// WebSockets with messages of 32 MiB, a thousand of which wait.
     fn default() -> Self {
         Self {
             memory_bytes: 64 << 20,
@@ -35,6 +42,9 @@ impl Default for ScriptLimits {
             call_depth: 200,
             string_bytes: 64 << 20,
             table_entries: 1_000_000,
+            sockets: 1_000,
+            message_bytes: 32 << 20,
+            queued_messages: 1_000,
         }
     }
 }

@@ -142,6 +142,12 @@ settings! {
         pub string: Bytes,
         /// Elements of one table, array or map.
         pub table: u64,
+        /// WebSockets that a VU may have open.
+        pub sockets: u64,
+        /// Bytes of one WebSocket message, unpacked.
+        pub message: Bytes,
+        /// Messages of one WebSocket that wait to be received.
+        pub queued_messages: u64,
     }
 }
 

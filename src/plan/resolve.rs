@@ -170,6 +170,15 @@ fn limits(options: Option<&LimitOptions>) -> Result<ScriptLimits, PlanError> {
         string_bytes: within("limits.string", bytes(set.string, default.string_bytes), 1, most)?
             as usize,
         table_entries: count("limits.table", set.table, default.table_entries, most)?,
+        sockets: count("limits.sockets", set.sockets, default.sockets, 1_000_000)?,
+        message_bytes: within("limits.message", bytes(set.message, default.message_bytes), 1, most)?
+            as usize,
+        queued_messages: count(
+            "limits.queued_messages",
+            set.queued_messages,
+            default.queued_messages,
+            1_000_000,
+        )?,
     };
     Ok(limits)
 }

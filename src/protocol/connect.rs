@@ -47,6 +47,8 @@ pub struct Via {
     pub proxy: Option<Detour>,
     /// The Unix socket that stands in the place of host and port, and of any proxy.
     pub socket: Option<PathBuf>,
+    /// Whether another protocol than HTTP is spoken there, which proxies do not forward.
+    pub leaves_http: bool,
 }
 
 impl Origin {
@@ -59,6 +61,11 @@ impl Origin {
             port,
             via: None,
         })
+    }
+
+    /// Returns whether a proxy must hand bytes through to it.
+    pub(super) fn needs_tunnel(&self) -> bool {
+        self.tls || self.via.as_ref().is_some_and(|via| via.leaves_http)
     }
 
     /// Returns the same server, to be reached in another way.
@@ -198,7 +205,7 @@ async fn detour(
             Stream::Plain(socket)
         }
         ProxyScheme::Http => {
-            if origin.tls {
+            if origin.needs_tunnel() {
                 proxy::tunnel(&mut socket, proxy, target, agent).await?;
             }
             Stream::Plain(socket)
@@ -207,7 +214,7 @@ async fn detour(
             let config = network.tls_for_host(&proxy.host);
             let name = proxy.host.trim_matches(['[', ']']);
             let mut stream = shake_hands(config, name, socket).await?;
-            if origin.tls {
+            if origin.needs_tunnel() {
                 proxy::tunnel(&mut stream, proxy, target, agent).await?;
             }
             Stream::Tls(Box::new(stream))

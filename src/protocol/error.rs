@@ -94,6 +94,14 @@ pub enum ErrorKind {
     Decompression,
     /// A cookie that cannot be set.
     InvalidCookie,
+    /// What was answered to a WebSocket's handshake is no consent.
+    BadHandshake,
+    /// A frame that no WebSocket server may send.
+    InvalidFrame,
+    /// A WebSocket message that is larger than allowed.
+    MessageTooLarge,
+    /// A WebSocket's connection that ended without a close frame.
+    ClosedAbnormally,
 }
 
 impl ErrorKind {
@@ -133,7 +141,11 @@ impl ErrorKind {
             | Self::HeadTooLarge
             | Self::InvalidAnswer
             | Self::UnexpectedUpgrade
-            | Self::InvalidCookie => 1000,
+            | Self::InvalidCookie
+            | Self::BadHandshake
+            | Self::InvalidFrame
+            | Self::MessageTooLarge
+            | Self::ClosedAbnormally => 1000,
         }
     }
 
@@ -174,6 +186,10 @@ impl ErrorKind {
             Self::Http2Connection(_) => "http/2 protocol broken by the server",
             Self::Decompression => "body cannot be decoded",
             Self::InvalidCookie => "invalid cookie",
+            Self::BadHandshake => "bad websocket handshake",
+            Self::InvalidFrame => "websocket: invalid frame",
+            Self::MessageTooLarge => "websocket: message too large",
+            Self::ClosedAbnormally => "websocket: connection closed without a close frame",
         }
     }
 }

@@ -28,6 +28,7 @@ pub mod rpc;
 mod testing;
 mod timing;
 mod tls;
+pub mod ws;
 
 use crate::plan::HttpPlan;
 

@@ -13,7 +13,7 @@ use super::connect::Origin;
 use super::dns::Names;
 use super::hosts::Hosts;
 use super::tls::{TlsProfile, Whose};
-use super::{Detour, ErrorKind, Headers, ProtocolError, TlsSettings, Via, tls};
+use super::{Detour, ErrorKind, Headers, ProtocolError, TlsSettings, Via, tls, ws};
 use crate::plan::{HttpPlan, NetworkPlan, Proxy, ProxyPlan, ProxyScheme};
 
 /// Time to connect, whatever the request's own; k6's dialer has the same.
@@ -38,6 +38,8 @@ pub struct Network {
     scratch: RefCell<Box<[u8]>>,
     /// The worker's write buffer: a request is encoded here and leaves at once.
     pub(super) out: RefCell<Vec<u8>>,
+    /// What packs and unpacks messages of WebSockets that keep no context.
+    pub(super) deflate: ws::Shared,
     /// `User-Agent`; none if the plan's is empty.
     pub(super) user_agent: Option<Rc<str>>,
     pub(super) dial_timeout: Duration,
@@ -91,6 +93,7 @@ impl Network {
             profiles: RefCell::default(),
             scratch: RefCell::default(),
             out: RefCell::default(),
+            deflate: ws::Shared::default(),
             user_agent,
             dial_timeout: DIAL_TIMEOUT,
         }))
@@ -123,11 +126,11 @@ impl Network {
     }
 
     /// Returns the proxy that requests to an origin are handed to, to be forwarded: one of HTTP, as
-    /// nothing but TLS needs a tunnel.
+    /// nothing but TLS and other protocols needs a tunnel.
     pub(super) fn forwarder<'a>(&'a self, origin: &'a Origin) -> Option<&'a Proxy> {
         let spoken =
             |proxy: &&Proxy| matches!(proxy.scheme, ProxyScheme::Http | ProxyScheme::Https);
-        if origin.is_tls() { None } else { self.proxy(origin).filter(spoken) }
+        if origin.needs_tunnel() { None } else { self.proxy(origin).filter(spoken) }
     }
 
     /// Returns how requests with these settings speak TLS: the test's way, but for what is set.

@@ -180,8 +180,10 @@ impl Vu {
             if let Err(error) = self.say_goodbye().await {
                 self.report(&error);
             }
-            self.record_bytes();
         }
+        // Sockets are few, and their farewell's future is large.
+        Box::pin(self.context.ws.retire()).await;
+        self.record_bytes();
     }
 
     /// Calls `vu_teardown`, at most for `teardown_timeout`: nothing else would end it.

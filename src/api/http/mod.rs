@@ -14,6 +14,7 @@ mod body;
 mod carrier;
 mod cookies;
 mod expect;
+pub(in crate::api) mod handshake;
 mod page;
 mod params;
 mod response;

@@ -157,23 +157,6 @@ impl Answered {
         crate::api::json::extract(body, path.as_deref().unwrap_or_default())
     }
 
-    fn timings(&self) -> Value {
-        let ms = |duration: std::time::Duration| Value::Number(duration.as_secs_f64() * 1e3);
-        let timings = &self.timings;
-        let members: [(&str, Value); 9] = [
-            ("blocked", ms(timings.blocked)),
-            ("looking_up", ms(timings.looking_up)),
-            ("connecting", ms(timings.connecting)),
-            ("tls_handshaking", ms(timings.tls_handshaking)),
-            ("sending", ms(timings.sending)),
-            ("waiting", ms(timings.waiting)),
-            ("receiving", ms(timings.receiving)),
-            ("duration", ms(timings.duration())),
-            ("total", ms(timings.total())),
-        ];
-        Value::Map(members.into_iter().collect())
-    }
-
     /// Returns cookies in k6's shape: name to a list of cookies.
     fn cookies(&self) -> Value {
         let mut cookies = Map::new();
@@ -219,7 +202,7 @@ impl Object for Answered {
             "body" => self.body(),
             "ok" => Value::Bool(self.ok),
             "headers" => Value::object(Headers(self.headers.clone())),
-            "timings" => self.timings(),
+            "timings" => timings(&self.timings),
             "error" => self.error.as_deref().map(Value::from).into(),
             "error_code" => Value::Int(i64::from(self.error_code)),
             "status_text" => self.status_text.as_ref().into(),
@@ -283,8 +266,25 @@ impl Object for Answered {
     }
 }
 
+/// Returns times as scripts see them.
+pub(super) fn timings(timings: &Timings) -> Value {
+    let ms = |duration: std::time::Duration| Value::Number(duration.as_secs_f64() * 1e3);
+    let members: [(&str, Value); 9] = [
+        ("blocked", ms(timings.blocked)),
+        ("looking_up", ms(timings.looking_up)),
+        ("connecting", ms(timings.connecting)),
+        ("tls_handshaking", ms(timings.tls_handshaking)),
+        ("sending", ms(timings.sending)),
+        ("waiting", ms(timings.waiting)),
+        ("receiving", ms(timings.receiving)),
+        ("duration", ms(timings.duration())),
+        ("total", ms(timings.total())),
+    ];
+    Value::Map(members.into_iter().collect())
+}
+
 /// Headers by name in any case; several of one name are joined by `, ` or kept apart by `all`.
-struct Headers(HeaderLines);
+pub(super) struct Headers(pub(super) HeaderLines);
 
 impl Headers {
     fn joined(&self, name: &str) -> Option<Value> {

@@ -115,7 +115,7 @@ pub(super) fn conclude(vu: &VuContext, wanted: &Wanted, response: &Response) -> 
 
 /// Puts the call's own cookies into its headers. The client adds those of the jar whose names are not
 /// among them; so a cookie that does not replace the jar's of its name brings that along.
-fn add_cookies(
+pub(super) fn add_cookies(
     headers: &mut Headers,
     cookies: Vec<(String, String, bool)>,
     jar: &CookieJar,
@@ -200,7 +200,7 @@ fn record_invalid(vu: &VuContext, wanted: &Wanted, answered: &Answered) {
 }
 
 /// Sends what `--http-debug` shows on its way.
-fn debug(vu: &VuContext, response: &Response, mode: HttpDebug) {
+pub(super) fn debug(vu: &VuContext, response: &Response, mode: HttpDebug) {
     use std::fmt::Write as _;
     let exchange = &response.exchange;
     let mut text = format!("> {} {}\n", exchange.method, exchange.url.as_str());

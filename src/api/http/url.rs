@@ -154,6 +154,13 @@ pub(super) fn template(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiEr
     Ok(Value::object(Template { text, name: template }))
 }
 
+impl Template {
+    /// Returns the template, which names the requests.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl Object for Template {
     fn type_name(&self) -> &'static str {
         "url"

@@ -38,6 +38,11 @@ impl Way {
         Ok(())
     }
 
+    /// Returns its parts.
+    pub(super) fn into_parts(self) -> (Option<Auth>, Via) {
+        (self.auth, self.via)
+    }
+
     /// Returns what a request needs of it; nothing if it is the usual way.
     pub(super) fn into_extras(self) -> Option<Extras> {
         let via = (self.via != Via::default()).then(|| Rc::new(self.via));

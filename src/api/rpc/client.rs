@@ -3,9 +3,11 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::call::{Call, CallId, Params};
+use super::call::{Call, CallId};
 use super::exchange;
-use crate::api::http::{Carrier, Extra};
+use super::socket::{self, Peer};
+use crate::api::http::Carrier;
+use crate::api::ws::Line;
 use crate::api::{Answer, ApiError, Args, Fields, Method, Name, Object, Value, VuContext};
 use crate::protocol::rpc::Id;
 
@@ -15,9 +17,10 @@ pub(in crate::api) const METHODS: &[Method] = &[
     Method { name: "request", params: &["method", "params?", "options?"], waits: true },
     Method { name: "notify", params: &["method", "params?", "options?"], waits: true },
     Method { name: "batch", params: &["calls", "options?"], waits: true },
+    Method { name: "subscribe", params: &["method", "params?", "options?"], waits: true },
 ];
 
-/// The named arguments of a client.
+/// The named arguments of a client over HTTP.
 const OPTIONS: &[&str] = &[
     Carrier::DEFAULTS[0],
     Carrier::DEFAULTS[1],
@@ -31,15 +34,25 @@ const OPTIONS: &[&str] = &[
     "ids",
 ];
 
-/// The named arguments of a call; a batch and a notification have no `id`.
-const CALL_OPTIONS: &[&str] =
-    &["headers", "auth", "tls", "proxy", "socket", "tags", "timeout", "name", "id"];
-const BATCH_OPTIONS: &[&str] =
-    &["headers", "auth", "tls", "proxy", "socket", "tags", "timeout", "name"];
+/// Those of a client over a WebSocket.
+const LINE_OPTIONS: &[&str] = &[
+    Line::NAMES[0],
+    Line::NAMES[1],
+    Line::NAMES[2],
+    Line::NAMES[3],
+    Line::NAMES[4],
+    Line::NAMES[5],
+    Line::NAMES[6],
+    Line::NAMES[7],
+    Line::NAMES[8],
+    Line::NAMES[9],
+    "batch_max",
+    "ids",
+];
 
 /// Speaks JSON-RPC with one URL.
 pub(super) struct Client {
-    pub(super) carrier: Carrier,
+    pub(super) transport: Transport,
     /// Most calls of one request; larger batches are split.
     pub(super) batch_max: usize,
     /// Whether HTTP requests have the method as their name, and not the URL.
@@ -49,10 +62,18 @@ pub(super) struct Client {
     next_id: Cell<i64>,
 }
 
+/// What carries the calls.
+pub(super) enum Transport {
+    Http(Box<Carrier>),
+    /// A connection that stays, with the notifications that come over it.
+    Socket(Rc<Peer>),
+}
+
 /// `rpc.client(url, { headers = ..., batch_max = ..., name_tag = ..., ids = ... })`
 pub(super) fn client(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     let url = args.take(0);
-    let mut fields = args.fields(1, OPTIONS)?;
+    let over_socket = Line::leads_there(&url);
+    let mut fields = args.fields(1, if over_socket { LINE_OPTIONS } else { OPTIONS })?;
     let batch_max = match fields.count("batch_max")? {
         None => usize::MAX,
         Some(0) => {
@@ -65,9 +86,14 @@ pub(super) fn client(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiErr
     };
     let names_by_method = !takes_second(&mut fields, "name_tag", ["method", "url"])?;
     let text_ids = takes_second(&mut fields, "ids", ["number", "string"])?;
-    let carrier = Carrier::new(vu, &args.call, &url, &mut fields, "application/json")?;
+    let transport = if over_socket {
+        Transport::Socket(Rc::new(Peer::new(Line::new(vu, &args.call, &url, &mut fields)?)))
+    } else {
+        let carrier = Carrier::new(vu, &args.call, &url, &mut fields, "application/json")?;
+        Transport::Http(Box::new(carrier))
+    };
     let next_id = Cell::new(1);
-    Ok(Value::object(Client { carrier, batch_max, names_by_method, text_ids, next_id }))
+    Ok(Value::object(Client { transport, batch_max, names_by_method, text_ids, next_id }))
 }
 
 /// Reads an option of two words: whether it is the second; the first is the default.
@@ -101,24 +127,25 @@ impl Client {
         }
     }
 
-    /// Reads the arguments of `call` and `notify`.
-    fn one(
-        &self,
-        vu: &Rc<VuContext>,
-        args: &mut Args,
-        notify: bool,
-    ) -> Result<(Call, Extra), ApiError> {
-        let method = args.text(0)?.to_str().into();
-        let params = args.take(1);
-        let params = Params::read(&args.call, params)?;
-        let mut fields = args.fields(2, if notify { BATCH_OPTIONS } else { CALL_OPTIONS })?;
-        let id = if notify { CallId::Notification } else { CallId::read(&mut fields)? };
-        Ok((Call { method, params, id }, self.carrier.extra(vu, &mut fields)?))
+    /// Returns the URL.
+    fn url(&self) -> &str {
+        match &self.transport {
+            Transport::Http(carrier) => carrier.url(),
+            Transport::Socket(peer) => peer.url(),
+        }
+    }
+
+    /// Returns the server at the other end of a WebSocket; nothing over HTTP.
+    pub(super) fn peer(&self) -> Option<Rc<Peer>> {
+        match &self.transport {
+            Transport::Http(_) => None,
+            Transport::Socket(peer) => Some(Rc::clone(peer)),
+        }
     }
 }
 
 /// Reads the calls of a batch; with names, if it is a table.
-fn calls(args: &mut Args) -> Result<(Option<Vec<Name>>, Vec<Call>), ApiError> {
+pub(super) fn calls(args: &mut Args) -> Result<(Option<Vec<Name>>, Vec<Call>), ApiError> {
     let (names, values): (Option<Vec<Name>>, Vec<Value>) = match args.take(0) {
         Value::List(list) => (None, list),
         Value::Map(map) => {
@@ -144,7 +171,7 @@ impl Object for Client {
     }
 
     fn get(&self, _: &Rc<VuContext>, field: &str) -> Result<Option<Value>, ApiError> {
-        Ok((field == "url").then(|| self.carrier.url().into()))
+        Ok((field == "url").then(|| self.url().into()))
     }
 
     fn fields(&self) -> &'static [&'static str] {
@@ -159,28 +186,18 @@ impl Object for Client {
         self: Rc<Self>,
         vu: &Rc<VuContext>,
         method: &'static Method,
-        mut args: Args,
+        args: Args,
     ) -> Result<Answer, ApiError> {
         crate::api::kingtide::not_while_loading(vu, "calls cannot be made")?;
         let vu = Rc::clone(vu);
-        if method.name == "batch" {
-            let (names, calls) = calls(&mut args)?;
-            let mut fields = args.fields(1, BATCH_OPTIONS)?;
-            let extra = self.carrier.extra(&vu, &mut fields)?;
-            return Ok(Answer::Wait(Box::pin(async move {
-                let replies = exchange::batch(self, vu, calls, extra).await;
-                Ok(match names {
-                    None => Value::List(replies),
-                    Some(names) => Value::Map(names.into_iter().zip(replies).collect()),
-                })
-            })));
+        match self.peer() {
+            Some(peer) => socket::call(self, peer, vu, method, args),
+            None => exchange::over_http(self, vu, method, args),
         }
-        let (call, extra) = self.one(&vu, &mut args, method.name == "notify")?;
-        Ok(Answer::Wait(Box::pin(async move { Ok(exchange::call(self, vu, call, extra).await) })))
     }
 
     fn describe(&self) -> String {
-        format!("<rpc client of {}>", self.carrier.url())
+        format!("<rpc client of {}>", self.url())
     }
 
     fn as_any(&self) -> &dyn std::any::Any {

@@ -1,69 +1,144 @@
-//! Sends calls over HTTP, matches what comes back, records each call and makes its reply.
+//! Calls over HTTP: what comes back is matched, each call recorded and its reply made.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::call::{Call, Params};
-use super::client::Client;
+use super::call::{Call, CallId, Params};
+use super::client::{Client, Transport, calls};
 use super::record::{Sample, record};
-use super::reply::{Failure, Reply, concluded};
-use crate::api::http::{Carried, Extra};
-use crate::api::{Value, VuContext};
+use super::reply::{Failure, Reply, answered};
+use crate::api::http::{Carried, Carrier, Extra};
+use crate::api::{Answer, ApiError, Args, Method, Value, VuContext};
 use crate::metrics::TagSetId;
 use crate::protocol::rpc::{self, Id, Outcome, Outgoing};
+
+/// The named arguments of a call; a batch and a notification have no `id`.
+const CALL_OPTIONS: &[&str] =
+    &["headers", "auth", "tls", "proxy", "socket", "tags", "timeout", "name", "id"];
+const MORE_OPTIONS: &[&str] =
+    &["headers", "auth", "tls", "proxy", "socket", "tags", "timeout", "name"];
 
 /// The row of HTTP requests that hold a batch.
 const BATCH_NAME: &str = "batch";
 
 /// A call with its id, ready to be sent.
-struct Numbered {
+pub(super) struct Numbered {
     method: Rc<str>,
     params: Option<Params>,
-    id: Option<Id>,
+    pub(super) id: Option<Id>,
+}
+
+/// What is known of a call besides its outcome.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Told {
+    /// HTTP's status; 0 without an answer, nothing on a WebSocket.
+    pub(super) status: Option<u16>,
+    /// Nothing if there was nothing to wait for.
+    pub(super) duration: Option<Duration>,
+    /// Whether it was cut off at the end of the test or of the iteration.
+    pub(super) cut: bool,
 }
 
 impl Numbered {
-    fn of(client: &Client, call: Call) -> Self {
+    pub(super) fn of(client: &Client, call: Call) -> Self {
         Self { method: call.method, params: call.params, id: client.id(call.id) }
     }
 
     fn outgoing(&self) -> Outgoing<'_, &Params> {
         Outgoing::new(&self.method, self.params.as_ref(), self.id.as_ref())
     }
+
+    pub(super) fn encoded(&self) -> Bytes {
+        rpc::encode(&self.outgoing()).expect(WRITABLE).into()
+    }
+}
+
+/// Carries a method of a client out.
+///
+/// # Errors
+/// If an argument is wrong, or the method needs a WebSocket.
+pub(super) fn over_http(
+    client: Rc<Client>,
+    vu: Rc<VuContext>,
+    method: &'static Method,
+    mut args: Args,
+) -> Result<Answer, ApiError> {
+    let Transport::Http(carrier) = &client.transport else {
+        return Err(ApiError::usage(format!("{}: the client's URL is no HTTP", args.call)));
+    };
+    if method.name == "subscribe" {
+        return Err(ApiError::usage(format!(
+            "{}: notifications need a connection that stays: make the client with ws:// or wss:// \
+             instead of {}",
+            args.call,
+            carrier.url()
+        )));
+    }
+    if method.name == "batch" {
+        let (names, calls) = calls(&mut args)?;
+        let extra = carrier.extra(&vu, &mut args.fields(1, MORE_OPTIONS)?)?;
+        return Ok(Answer::Wait(Box::pin(async move {
+            let Transport::Http(carrier) = &client.transport else { return Ok(Value::Nil) };
+            let replies = batch(&client, carrier, &vu, calls, extra).await;
+            Ok(match names {
+                None => Value::List(replies),
+                Some(names) => Value::Map(names.into_iter().zip(replies).collect()),
+            })
+        })));
+    }
+    let notify = method.name == "notify";
+    let method = args.text(0)?.to_str().into();
+    let params = args.take(1);
+    let params = Params::read(&args.call, params)?;
+    let mut fields = args.fields(2, if notify { MORE_OPTIONS } else { CALL_OPTIONS })?;
+    let id = if notify { CallId::Notification } else { CallId::read(&mut fields)? };
+    let extra = carrier.extra(&vu, &mut fields)?;
+    let made = Call { method, params, id };
+    Ok(Answer::Wait(Box::pin(async move {
+        let Transport::Http(carrier) = &client.transport else { return Ok(Value::Nil) };
+        Ok(call(&client, carrier, &vu, made, extra).await)
+    })))
 }
 
 /// Sends one call, or a notification, and returns its reply.
-pub(super) async fn call(client: Rc<Client>, vu: Rc<VuContext>, call: Call, extra: Extra) -> Value {
-    let call = Numbered::of(&client, call);
-    let tags = vu.tag_set_with(client.carrier.tags(&extra));
-    let body = rpc::encode(&call.outgoing()).expect(WRITABLE);
+async fn call(
+    client: &Client,
+    carrier: &Carrier,
+    vu: &Rc<VuContext>,
+    call: Call,
+    extra: Extra,
+) -> Value {
+    let call = Numbered::of(client, call);
+    let tags = vu.tag_set_with(carrier.tags(&extra));
     let name = client.names_by_method.then_some(&*call.method);
-    let carried = client.carrier.post(&vu, body.into(), name, &extra).await;
+    let carried = carrier.post(vu, call.encoded(), name, &extra).await;
     let outcome = match (&carried.error, &call.id) {
         (Some(_), _) => Err(Box::new(Failure::of_http(&carried))),
-        (None, Some(id)) => concluded(rpc::answer_to(id, rpc::read(&carried.body)), &carried),
+        (None, Some(id)) => answered(rpc::answer_to(id, rpc::read(&carried.body)), &carried),
         (None, None) => notified(&carried),
     };
-    reply(&vu, tags, call, &carried, outcome)
+    Value::object(reply(vu, tags, call, Told::of(&carried), outcome))
 }
 
 /// Sends a batch, in parts if it is too large, and returns the replies in the order of the calls.
-pub(super) async fn batch(
-    client: Rc<Client>,
-    vu: Rc<VuContext>,
+async fn batch(
+    client: &Client,
+    carrier: &Carrier,
+    vu: &Rc<VuContext>,
     calls: Vec<Call>,
     extra: Extra,
 ) -> Vec<Value> {
-    let tags = vu.tag_set_with(client.carrier.tags(&extra));
+    let tags = vu.tag_set_with(carrier.tags(&extra));
     let mut calls: Vec<Numbered> =
-        calls.into_iter().map(|call| Numbered::of(&client, call)).collect();
+        calls.into_iter().map(|call| Numbered::of(client, call)).collect();
     let mut replies = Vec::with_capacity(calls.len());
     while !calls.is_empty() {
         let rest = calls.split_off(calls.len().min(client.batch_max));
         let part = std::mem::replace(&mut calls, rest);
         let name = client.names_by_method.then_some(BATCH_NAME);
-        let carried = client.carrier.post(&vu, encoded(&part), name, &extra).await;
+        let carried = carrier.post(vu, encoded(&part), name, &extra).await;
         let ids: Vec<Option<Id>> = part.iter().map(|call| call.id.clone()).collect();
         let outcomes = match &carried.error {
             Some(_) => vec![None; part.len()],
@@ -72,12 +147,12 @@ pub(super) async fn batch(
         for (call, outcome) in part.into_iter().zip(outcomes) {
             let outcome = match (&carried.error, outcome) {
                 (Some(_), _) => Err(Box::new(Failure::of_http(&carried))),
-                (None, Some(outcome)) => concluded(outcome, &carried),
+                (None, Some(outcome)) => answered(outcome, &carried),
                 (None, None) if !carried.is_answer() => Err(Box::new(Failure::of_http(&carried))),
                 // What the server answers is about the calls beside it.
                 (None, None) => Ok(None),
             };
-            replies.push(reply(&vu, tags, call, &carried, outcome));
+            replies.push(Value::object(reply(vu, tags, call, Told::of(&carried), outcome)));
         }
         if carried.is_cut() {
             break;
@@ -89,40 +164,45 @@ pub(super) async fn batch(
 /// Why a call can always be written.
 const WRITABLE: &str = "params were checked when they were read";
 
-fn encoded(calls: &[Numbered]) -> Bytes {
+pub(super) fn encoded(calls: &[Numbered]) -> Bytes {
     let calls: Vec<_> = calls.iter().map(Numbered::outgoing).collect();
     rpc::encode_batch(&calls).expect(WRITABLE).into()
+}
+
+impl Told {
+    fn of(carried: &Carried) -> Self {
+        Self {
+            status: Some(carried.status),
+            duration: Some(carried.duration),
+            cut: carried.is_cut(),
+        }
+    }
 }
 
 /// Returns what came of a notification. Servers do not answer it, but may have an error to tell.
 fn notified(carried: &Carried) -> Result<Option<Bytes>, Box<Failure>> {
     match rpc::error_without_call(rpc::read(&carried.body)) {
-        Some(error) => concluded(Outcome::Error(error), carried),
+        Some(error) => answered(Outcome::Error(error), carried),
         None if !carried.is_answer() => Err(Box::new(Failure::of_http(carried))),
         None => Ok(None),
     }
 }
 
 /// Records a call and makes its reply.
-fn reply(
+pub(super) fn reply(
     vu: &VuContext,
     tags: TagSetId,
     call: Numbered,
-    carried: &Carried,
+    told: Told,
     outcome: Result<Option<Bytes>, Box<Failure>>,
-) -> Value {
+) -> Reply {
     let sample = Sample {
         method: &call.method,
         error: outcome.as_ref().err().map_or("", |failure| &*failure.tag),
-        duration: Some(carried.duration),
-        cut: carried.is_cut(),
+        duration: told.duration,
+        cut: told.cut,
     };
     record(vu, tags, &sample);
-    Value::object(Reply {
-        method: call.method,
-        id: call.id,
-        outcome,
-        status: Some(carried.status),
-        duration: Some(carried.duration),
-    })
+    let Told { status, duration, .. } = told;
+    Reply { method: call.method, id: call.id, outcome, status, duration }
 }

@@ -1,9 +1,12 @@
-//! The module `kingtide/rpc`: JSON-RPC 2.0, single calls and batches, each call measured.
+//! The module `kingtide/rpc`: JSON-RPC 2.0 over HTTP and WebSockets, each call measured.
 //!
-//! The encoding and the matching of answers are `protocol::rpc`'s; requests go the way of all of the
-//! VU's HTTP requests and are recorded as such, and each call besides in `rpc_…`.
+//! The encoding and the matching of answers are `protocol::rpc`'s; requests and sockets are the VU's
+//! like all others and are recorded as such, and each call besides in `rpc_…`.
 
 pub(super) use self::client::METHODS as CLIENT_METHODS;
+pub(super) use self::feed::{
+    MESSAGES_METHODS as NOTIFICATIONS_METHODS, METHODS as SUBSCRIPTION_METHODS,
+};
 pub(super) use self::reply::METHODS as REPLY_METHODS;
 use super::{Function, Module, Run};
 
@@ -11,8 +14,10 @@ mod call;
 mod client;
 mod document;
 mod exchange;
+mod feed;
 mod record;
 mod reply;
+mod socket;
 
 pub(super) const MODULE: Module = Module {
     name: "rpc",

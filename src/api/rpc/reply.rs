@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::document;
 use crate::api::http::Carried;
 use crate::api::{Answer, ApiError, Args, Map, Method, Object, Text, Value, VuContext};
-use crate::protocol::ErrorKind;
 use crate::protocol::rpc::{Id, Outcome, Problem};
+use crate::protocol::{ErrorKind, ProtocolError};
 
 pub(in crate::api) const METHODS: &[Method] = &[
     Method { name: "get", params: &["path?"], waits: false },
@@ -62,18 +62,23 @@ enum Data {
 impl Failure {
     /// Returns the failure of a request that got no answer to its calls from HTTP.
     pub(super) fn of_http(carried: &Carried) -> Self {
-        let data = shown(&carried.body);
         if let Some(error) = &carried.error {
-            let timed_out = error.kind == ErrorKind::Timeout;
-            let tag = if timed_out { "timeout".into() } else { error.message.clone().into() };
-            let code = Some(i64::from(carried.code));
-            return Self { code, message: error.message.clone(), kind: "network", data, tag };
+            return Self::of_network(error, carried.code, &carried.body);
         }
+        let data = shown(&carried.body);
         let message = format!("http {}", carried.status);
         let tag = message.clone().into();
         // k6 has no number for a redirect that leads nowhere, and its kin.
         let code = Some(i64::from(if carried.code == 0 { 1000 } else { carried.code }));
         Self { code, message, kind: "http", data, tag }
+    }
+
+    /// Returns the failure of calls that got no answer at all, with k6's number of the reason.
+    pub(super) fn of_network(error: &ProtocolError, code: u16, body: &Bytes) -> Self {
+        let timed_out = error.kind == ErrorKind::Timeout;
+        let tag = if timed_out { "timeout".into() } else { error.message.clone().into() };
+        let (code, message) = (Some(i64::from(code)), error.message.clone());
+        Self { code, message, kind: "network", data: shown(body), tag }
     }
 
     /// Returns the failure of a call without an answer that could be believed.
@@ -117,26 +122,33 @@ fn text_of(json: &Bytes) -> &str {
     std::str::from_utf8(json).expect("it is a part of a text")
 }
 
-/// Returns what an outcome says about a call: the result, or what went wrong.
-///
-/// A part of a body is copied unless it is the greater part: it would keep the rest.
-pub(super) fn concluded(
+/// Returns what an outcome says about a call over HTTP: the result, or what went wrong.
+pub(super) fn answered(
     outcome: Outcome<'_>,
     carried: &Carried,
 ) -> Result<Option<Bytes>, Box<Failure>> {
+    match outcome {
+        Outcome::Result(_) | Outcome::Broken(_) if !carried.is_answer() => {
+            Err(Box::new(Failure::of_http(carried)))
+        }
+        outcome => concluded(outcome, &carried.body),
+    }
+}
+
+/// Returns what an outcome says about a call, and of which body it is a part.
+///
+/// A part of a body is copied unless it is the greater part: it would keep the rest.
+pub(super) fn concluded(outcome: Outcome<'_>, body: &Bytes) -> Result<Option<Bytes>, Box<Failure>> {
     let part = |text: &str| {
-        if text.len() > carried.body.len() / 2 {
-            carried.body.slice_ref(text.as_bytes())
+        if text.len() > body.len() / 2 {
+            body.slice_ref(text.as_bytes())
         } else {
             Bytes::copy_from_slice(text.as_bytes())
         }
     };
     match outcome {
-        Outcome::Result(_) | Outcome::Broken(_) if !carried.is_answer() => {
-            Err(Box::new(Failure::of_http(carried)))
-        }
         Outcome::Result(result) => Ok(Some(part(result))),
-        Outcome::Broken(problem) => Err(Box::new(Failure::of_answer(problem, &carried.body))),
+        Outcome::Broken(problem) => Err(Box::new(Failure::of_answer(problem, body))),
         Outcome::Error(error) => Err(Box::new(Failure {
             code: error.code,
             message: error.message.into_owned(),
@@ -148,7 +160,8 @@ pub(super) fn concluded(
 }
 
 impl Reply {
-    fn result(&self) -> Option<&str> {
+    /// Returns the result as JSON.
+    pub(super) fn result(&self) -> Option<&str> {
         self.outcome.as_ref().ok().and_then(Option::as_ref).map(text_of)
     }
 }

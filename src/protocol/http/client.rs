@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -25,6 +26,8 @@ use crate::protocol::io::Traffic;
 use crate::protocol::timing::{Phase, Stamps, Stopwatch};
 use crate::protocol::tls::Sessions;
 use crate::protocol::{CookieJar, ErrorKind, Network, ProtocolError};
+
+pub(in crate::protocol) mod upgrade;
 
 /// One VU's HTTP client: its own keep-alive connections.
 #[derive(Debug)]
@@ -177,6 +180,16 @@ impl HttpClient {
         };
         watch.enter(Phase::Waiting);
         came
+    }
+
+    /// Returns what it shares with the other clients of its worker.
+    pub(in crate::protocol) fn network(&self) -> &Rc<Network> {
+        &self.network
+    }
+
+    /// Waits so long, with the timer that the client's requests hand on.
+    pub fn elapse(&self, time: Duration) -> impl Future<Output = ()> + '_ {
+        self.timer.deadline(clock::now(), time)
     }
 
     /// Closes idle connections (`no_vu_connection_reuse`, end of the VU).

@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 
 pub use self::auth::{Auth, Credentials};
 pub use self::client::HttpClient;
+pub(super) use self::client::upgrade::Upgraded;
 pub use self::destination::Destination;
 pub use self::headers::{BadHeader, Headers};
 pub use self::rate::RequestRate;

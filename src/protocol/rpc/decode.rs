@@ -134,6 +134,30 @@ fn id_of(raw: &str) -> AnswerId {
     }
 }
 
+/// Returns whose a notification is, by the member `subscription` of its params, and their member
+/// `result`, as JSON. Ethereum's nodes, Solana's and Substrate's all write it so.
+pub fn subscribed(params: &str) -> Option<(Id, Option<&str>)> {
+    #[derive(serde::Deserialize)]
+    struct Members<'a> {
+        #[serde(borrow)]
+        subscription: &'a RawValue,
+        #[serde(borrow)]
+        result: Option<&'a RawValue>,
+    }
+    let members: Members<'_> = serde_json::from_str(params).ok()?;
+    Some((Id::read(members.subscription.get())?, members.result.map(RawValue::get)))
+}
+
+impl Id {
+    /// Reads an id from JSON; nothing if no call can have it.
+    pub fn read(raw: &str) -> Option<Self> {
+        match id_of(raw) {
+            AnswerId::Known(id) => Some(id),
+            AnswerId::Missing | AnswerId::Null | AnswerId::Foreign => None,
+        }
+    }
+}
+
 /// A value at the top of a document, or in the array there.
 enum Element<'a> {
     Message(Message<'a>),
@@ -273,6 +297,21 @@ impl<'de> Deserialize<'de> for Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn notifications_name_their_subscription() {
+        let of = |params| subscribed(params).map(|(id, result)| (id, result.unwrap_or("-")));
+        let text = |text: &str| Id::Text(text.into());
+        assert_eq!(
+            of(r#"{"subscription": "0x1", "result": {"a": [1.50]}}"#),
+            Some((text("0x1"), r#"{"a": [1.50]}"#))
+        );
+        assert_eq!(of(r#"{"result":null,"subscription":7}"#), Some((Id::Number(7), "-")));
+        assert_eq!(of(r#"{"subscription":"7"}"#), Some((text("7"), "-")));
+        for none in [r#"{"result":1}"#, r#"{"subscription":null}"#, r#"["0x1"]"#, "7", "{"] {
+            assert_eq!(of(none), None, "{none}");
+        }
+    }
 
     fn one(text: &str) -> Message<'_> {
         match read(text.as_bytes()) {

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-pub use self::decode::{AnswerId, Document, Message, read};
+pub use self::decode::{AnswerId, Document, Message, read, subscribed};
 pub use self::encode::{Outgoing, encode, encode_batch};
 pub use self::matching::{answer_to, answers_to, error_without_call};
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use mlua::{Function, Lua, Table};
 
 use super::kit::{Kit, interned};
-use super::raw::{self, Target, What};
+use super::raw::{self, Kept, Target, What};
 use crate::api::{Module, Run};
 
 /// Binds every module's functions and constants.
@@ -23,6 +23,18 @@ pub(super) fn bind_modules(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
             format!("kingtide/{}", module.name)
         };
         seal(kit, &table, &place)?;
+    }
+    keep_methods(lua, kit)
+}
+
+/// Keeps the methods with callbacks, which modules' functions with callbacks bring along.
+fn keep_methods(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
+    for pair in kit.makers().methods.pairs::<String, Table>() {
+        let (kind, methods) = pair?;
+        for pair in methods.pairs::<String, Function>() {
+            let (name, function) = pair?;
+            kit.scripted.borrow_mut().push((kind.clone(), name, Kept::new(lua, function)?));
+        }
     }
     Ok(())
 }
@@ -56,6 +68,7 @@ fn bind_module(lua: &Lua, kit: &Rc<Kit>, module: &'static Module) -> mlua::Resul
             params: function.params,
             module: place.to_pointer() as usize,
             tells,
+            scripted: None,
         };
         place.raw_set(name, kit.function(lua, target)?)?;
     }

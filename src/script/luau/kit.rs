@@ -28,6 +28,8 @@ pub(super) struct Makers {
     pub(super) strict: Function,
     /// Makes functions with callbacks, by module.
     pub(super) scripted: Table,
+    /// Methods with callbacks, by the object's type; filled while modules are bound.
+    pub(super) methods: Table,
 }
 
 /// What the native functions of one Lua state share.
@@ -51,6 +53,8 @@ pub(super) struct Kit {
     running: RefCell<Option<Rc<Slot>>>,
     /// What bound functions refer to.
     targets: RefCell<Vec<Rc<Target>>>,
+    /// Methods with callbacks: the object's type, the name, the function.
+    pub(super) scripted: RefCell<Vec<(String, String, Kept)>>,
     /// By the object's type: tables of methods may share addresses.
     methods: RefCell<Vec<(&'static str, Rc<Target>)>>,
     panic: Cell<Option<Box<dyn Any + Send>>>,
@@ -72,6 +76,7 @@ impl Kit {
             collecting: Cell::default(),
             running: RefCell::default(),
             targets: RefCell::default(),
+            scripted: RefCell::default(),
             methods: RefCell::default(),
             panic: Cell::default(),
             loaded: RefCell::default(),
@@ -155,9 +160,17 @@ impl Kit {
             params: method.params,
             module: 0,
             tells: false,
+            scripted: self.scripted_method(kind, name),
         });
         self.methods.borrow_mut().push((kind, Rc::clone(&target)));
         Some(target)
+    }
+
+    /// Returns what stands in a method's place when it gets a function.
+    fn scripted_method(&self, kind: &str, name: &str) -> Option<i32> {
+        let scripted = self.scripted.borrow();
+        let found = scripted.iter().find(|method| method.0 == kind && method.1 == name);
+        found.map(|method| method.2.id())
     }
 
     /// Keeps a panic of ours that happened inside of a call from a script.

@@ -47,6 +47,7 @@ pub(super) fn run_prelude(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
         trap: Kept::new(lua, &trap)?,
         strict: makers.raw_get("strict")?,
         scripted: makers.raw_get("scripted")?,
+        methods: makers.raw_get("methods")?,
     };
     if kit.makers.set(makers).is_err() {
         return Err(meter::Raised::error("the prelude ran twice"));
@@ -70,7 +71,8 @@ fn add_small_parts(lua: &Lua, kit: &Rc<Kit>, native: &Table) -> mlua::Result<()>
         ("randomseed", "math.randomseed", SEED, seed),
     ];
     for (key, name, params, run) in random {
-        let target = Target { what: What::Now(run), name, params, module: 0, tells: false };
+        let target =
+            Target { what: What::Now(run), name, params, module: 0, tells: false, scripted: None };
         native.raw_set(key, kit.function(lua, target)?)?;
     }
     native.raw_set("entries", kit.chunks.limits.table_entries)?;

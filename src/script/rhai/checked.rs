@@ -122,6 +122,9 @@ mod tests {
 
     fn limits() -> ScriptLimits {
         ScriptLimits {
+            sockets: 1,
+            message_bytes: 1,
+            queued_messages: 1,
             memory_bytes: 1 << 20,
             time: std::time::Duration::from_secs(1),
             slice: std::time::Duration::from_millis(5),

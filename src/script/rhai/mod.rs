@@ -55,6 +55,7 @@ mod testing;
 mod tests;
 mod value;
 mod words;
+mod ws;
 
 /// Stands at the end of every file and keeps what the top level left.
 const CAPTURE: &str = "kingtide_capture_of_the_top_level";

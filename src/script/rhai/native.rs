@@ -17,6 +17,7 @@ use super::current::{Call, Current, terminated};
 use super::failure::Failure;
 use super::object::finish;
 use super::value::{from_dynamic, is_truthy, to_dynamic, type_name};
+use super::ws;
 use crate::api::{Answer, ApiError, Args, Function, Module, Run, Value, VuContext};
 
 /// Further arguments that `...` stands for.
@@ -147,6 +148,9 @@ fn native(current: &Rc<Current>, module: &'static Module, function: &'static Fun
             let parts = (part(module, "_find_array"), part(module, "_keep_array"));
             Box::new(move |context, args| array(&current, parts, context, args))
         }
+        (Run::Script, "run") if module.name == "ws" => Box::new(move |context, args| {
+            ws::run(&current, &*current.call()?, module, context, args)
+        }),
         (Run::Script, _) => Box::new(move |context, _| {
             let error = ApiError::usage(format!("{label} is not offered in Rhai"));
             Err(Failure::raise(error, context.call_position()))

@@ -8,13 +8,16 @@ use std::any::TypeId;
 use std::cell::Cell;
 use std::rc::Rc;
 
-use rhai::{Dynamic, Engine, EvalAltResult, FuncRegistration, ImmutableString, Position};
+use rhai::{
+    Dynamic, Engine, EvalAltResult, FuncRegistration, ImmutableString, NativeCallContext, Position,
+};
 
 use super::current::{Call, Current, terminated};
 use super::failure::Failure;
 use super::native::arities;
 use super::value::{from_dynamic, to_dynamic};
-use crate::api::{Answer, ApiError, Args, Method, Object, Value};
+use super::ws;
+use crate::api::{Answer, ApiError, Args, MODULES, Method, Object, Value};
 use crate::units;
 
 /// A native object in a script.
@@ -73,8 +76,7 @@ pub(super) fn register(
             set(&writer, handle, &field, &value)
         },
     );
-    let iterating = Rc::clone(current);
-    engine.register_iterator_function(move |handle| entries(&iterating, &handle));
+    register_iterator(engine, current);
     for name in ["to_string", "print", "to_debug", "debug"] {
         engine.register_fn(name, |handle: &mut Handle| handle.0.describe());
     }
@@ -102,10 +104,28 @@ fn register_method(engine: &mut Engine, current: &Rc<Current>, method: &'static 
             last.get().1
         };
         engine.register_raw_fn(name, types, move |context, args| {
-            let answer = call(&current, name, &label, args, context.call_position());
+            let answer = called_back(&current, name, &context, args)
+                .unwrap_or_else(|| call(&current, name, &label, args, context.call_position()));
             current.note_failure(answer.is_err());
             answer
         });
+    }
+}
+
+/// Calls a method with a callback, if this is one.
+fn called_back(
+    current: &Current,
+    name: &str,
+    context: &NativeCallContext<'_>,
+    args: &mut [&mut Dynamic],
+) -> Option<Result<Dynamic>> {
+    if name != "request" {
+        return None;
+    }
+    let module = MODULES.iter().find(|module| module.name == "ws")?;
+    match current.call() {
+        Ok(call) => ws::request(current, &call, module, context, args),
+        Err(error) => Some(Err(error)),
     }
 }
 
@@ -272,18 +292,28 @@ fn no_method(object: &dyn Object, name: &str) -> ApiError {
     })
 }
 
-/// What registering an iterator takes.
-trait RegisterIterator {
-    fn register_iterator_function(&mut self, entries: impl Fn(Handle) -> Result<Yields> + 'static);
-}
-
-impl RegisterIterator for Engine {
-    fn register_iterator_function(&mut self, entries: impl Fn(Handle) -> Result<Yields> + 'static) {
-        let mut module = rhai::Module::new();
-        module.set_iter_result(TypeId::of::<Handle>(), move |value| {
-            let entries = value.try_cast::<Handle>().ok_or_else(terminated).and_then(&entries);
-            entries.unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
-        });
-        self.register_global_module(module.into());
-    }
+/// Lets scripts iterate over objects: by their method `next`, or over their entries.
+fn register_iterator(engine: &mut Engine, current: &Rc<Current>) {
+    let current = Rc::clone(current);
+    let mut module = rhai::Module::new();
+    module.set_iter_result(TypeId::of::<Handle>(), move |value| {
+        let Some(handle) = value.try_cast::<Handle>() else {
+            return Box::new(std::iter::once(Err(terminated())));
+        };
+        // Of what has items, `next` is another word: a selection's following siblings.
+        let is_iterator = handle.0.length().is_none()
+            && handle.0.methods().iter().any(|method| method.name == "next");
+        if is_iterator {
+            let current = Rc::clone(&current);
+            return Box::new(std::iter::from_fn(move || {
+                let mut object = Dynamic::from(handle.clone());
+                let label = |kind, name| super::native::label(kind, ".", name);
+                let args = &mut [&mut object];
+                let next = call(&current, "next", &label, args, Position::NONE);
+                next.map(|value| (!value.is_unit()).then_some(value)).transpose()
+            }));
+        }
+        entries(&current, &handle).unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
+    });
+    engine.register_global_module(module.into());
 }

@@ -290,5 +290,8 @@ pub(super) fn limits() -> ScriptLimits {
         call_depth: 200,
         string_bytes: 1 << 20,
         table_entries: 100_000,
+        sockets: 10,
+        message_bytes: 1 << 20,
+        queued_messages: 10,
     }
 }

@@ -121,10 +121,6 @@ impl Connection {
     }
 
     /// Hands out the stream after an answer that switched protocols, with what came behind its head.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the way in for protocols that begin as HTTP")
-    )]
     pub(in crate::protocol::http) fn into_upgraded(self) -> (Stream, Vec<u8>) {
         (self.stream, self.leftover)
     }

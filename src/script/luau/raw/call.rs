@@ -15,7 +15,7 @@ use mlua::ffi::lua_State;
 use super::object::Handle;
 use super::push::push;
 use super::read::read;
-use super::stack::Stack;
+use super::stack::{Kind, Stack};
 use crate::api::{Answer, ApiError, Args, Method, Value, VuContext, Wait};
 use crate::script::ScriptErrorKind;
 use crate::script::luau::kit::Kit;
@@ -24,6 +24,9 @@ use crate::script::luau::slot::Slot;
 
 /// Marks what is yielded to the worker. Scripts cannot make such a value.
 pub(super) static TAG: u8 = 0;
+
+/// Lies below the handler of a function of the prelude that runs in a method's place.
+static SCRIPTED: u8 = 0;
 
 const CANNOT_WAIT: &str = "cannot wait inside a metamethod, a table.sort comparator or a \
                            string.gsub callback; call it before and use its result there";
@@ -41,6 +44,8 @@ pub(in crate::script::luau) struct Target {
     /// Whether it answers with an error's message or nil, and a value: for code of the prelude,
     /// which raises errors at the author's line.
     pub(in crate::script::luau) tells: bool,
+    /// What the prelude has in its place for calls with a function among the arguments.
+    pub(in crate::script::luau) scripted: Option<c_int>,
 }
 
 impl Target {
@@ -89,19 +94,43 @@ unsafe extern "C-unwind" fn run(state: *mut lua_State) -> c_int {
 }
 
 /// Goes on when a wait is over: the interpreter calls this.
-pub(super) unsafe extern "C-unwind" fn go_on(state: *mut lua_State, _status: c_int) -> c_int {
+pub(super) unsafe extern "C-unwind" fn go_on(state: *mut lua_State, status: c_int) -> c_int {
     // SAFETY: as in `run`, whose upvalues these are.
     let (stack, kit) = unsafe {
         let stack = Stack::new(state);
         (stack, kit_of(stack))
     };
+    if status != 0 {
+        // A function of the prelude failed, which alone runs protected here.
+        return stack.raise_top();
+    }
+    let below = stack.top() - 2;
+    if below > 0 && stack.light(below).cast_const() == (&raw const SCRIPTED).cast() {
+        return 1;
+    }
     let Some(slot) = kit.running() else { return stack.raise("no VU runs") };
     deliver(kit, stack, &slot, false)
+}
+
+/// Runs a function of the prelude in a method's place, with the same arguments. May raise.
+fn run_scripted(kit: &Kit, stack: Stack, function: c_int) -> c_int {
+    let count = stack.top();
+    stack.need(count + 3);
+    stack.push_light(&raw const SCRIPTED);
+    stack.push_kept(kit.makers().trap.id());
+    stack.push_kept(function);
+    (1..=count).for_each(|index| stack.push_copy(index));
+    stack.call_protected(count, count + 2)
 }
 
 /// Calls a target with the arguments on the stack. May raise.
 pub(super) fn call(kit: &Kit, stack: Stack, target: &Target) -> c_int {
     let Some(slot) = kit.running() else { return stack.raise("no VU runs") };
+    if let Some(function) = target.scripted
+        && (1..=stack.top()).any(|index| stack.kind(index) == Kind::Function)
+    {
+        return run_scripted(kit, stack, function);
+    }
     let waits = match target.what {
         What::Now(_) => false,
         What::Wait(_) => true,

@@ -1,0 +1,416 @@
+//! Calls over a WebSocket: sent on a connection that stays, and answered among other messages.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::call::{Call, CallId, Params};
+use super::client::{Client, calls};
+use super::exchange::{Numbered, Told, encoded, reply};
+use super::feed::{Inbox, Subscription};
+use super::reply::{Failure, Reply, concluded};
+use crate::api::http::handshake;
+use crate::api::ws::{Came, Line, Lost, Open};
+use crate::api::{Answer, ApiError, Args, Fields, Method, Value, VuContext};
+use crate::clock::{self, Instant};
+use crate::metrics::TagSetId;
+use crate::protocol::ErrorKind;
+use crate::protocol::rpc::{self, AnswerId, Document, Id, Outcome};
+
+/// The named arguments of a call over a connection, and those that belong to the connection.
+const CALL_OPTIONS: &[&str] =
+    &["tags", "timeout", "id", "headers", "auth", "tls", "proxy", "socket", "name"];
+const MORE_OPTIONS: &[&str] =
+    &["tags", "timeout", "headers", "auth", "tls", "proxy", "socket", "name"];
+const SUBSCRIBE_OPTIONS: &[&str] = &[
+    "tags",
+    "timeout",
+    "id",
+    "unsubscribe",
+    "notification",
+    "headers",
+    "auth",
+    "tls",
+    "proxy",
+    "socket",
+    "name",
+];
+const OF_THE_CONNECTION: [&str; 6] = ["headers", "auth", "tls", "proxy", "socket", "name"];
+
+/// The server at the other end.
+pub(super) struct Peer {
+    line: Line,
+    link: RefCell<Option<Rc<Link>>>,
+}
+
+/// An open connection, and what came over it for subscriptions.
+pub(super) struct Link {
+    open: Rc<Open>,
+    pub(super) inbox: RefCell<Inbox>,
+}
+
+/// What one call asks for besides.
+struct Extra {
+    tags: Vec<(String, String)>,
+    timeout: Duration,
+}
+
+/// What came of a call.
+struct Got {
+    outcome: Result<Option<Bytes>, Box<Failure>>,
+    told: Told,
+}
+
+impl Peer {
+    pub(super) fn new(line: Line) -> Self {
+        Self { line, link: RefCell::default() }
+    }
+
+    pub(super) fn url(&self) -> &str {
+        self.line.url()
+    }
+
+    fn extra(&self, vu: &Rc<VuContext>, fields: &mut Fields) -> Result<Extra, ApiError> {
+        if let Some(name) = OF_THE_CONNECTION.iter().find(|name| fields.has(name)) {
+            return Err(ApiError::usage(format!(
+                "{}: `{name}` belongs to the connection: give it to rpc.client, or leave it out",
+                fields.place
+            )));
+        }
+        let (tags, timeout) = handshake::narrowed(vu, fields, self.line.tags())?;
+        Ok(Extra { tags, timeout: timeout.unwrap_or(self.line.timeout()) })
+    }
+
+    /// Returns the open connection, or opens one: what was subscribed on an older one is over.
+    async fn link(
+        &self,
+        vu: &Rc<VuContext>,
+        place: &str,
+    ) -> Result<Result<Rc<Link>, Lost>, ApiError> {
+        let open = match self.line.open(vu, place).await? {
+            Ok(open) => open,
+            Err(lost) => return Ok(Err(lost)),
+        };
+        if let Some(link) = &*self.link.borrow()
+            && Rc::ptr_eq(&link.open, &open)
+        {
+            return Ok(Ok(Rc::clone(link)));
+        }
+        let link = Rc::new(Link { open, inbox: RefCell::default() });
+        self.link.replace(Some(Rc::clone(&link)));
+        Ok(Ok(link))
+    }
+}
+
+/// Carries a method of a client out.
+///
+/// # Errors
+/// If an argument is wrong.
+pub(super) fn call(
+    client: Rc<Client>,
+    peer: Rc<Peer>,
+    vu: Rc<VuContext>,
+    method: &'static Method,
+    mut args: Args,
+) -> Result<Answer, ApiError> {
+    let place = args.call.clone();
+    if method.name == "batch" {
+        let (names, calls) = calls(&mut args)?;
+        let extra = peer.extra(&vu, &mut args.fields(1, MORE_OPTIONS)?)?;
+        return Ok(Answer::Wait(Box::pin(async move {
+            let replies = batch(&client, &peer, &vu, calls, &extra, &place).await?;
+            Ok(match names {
+                None => Value::List(replies),
+                Some(names) => Value::Map(names.into_iter().zip(replies).collect()),
+            })
+        })));
+    }
+    let name: Rc<str> = args.text(0)?.to_str().into();
+    let params = args.take(1);
+    let params = Params::read(&args.call, params)?;
+    if method.name == "subscribe" {
+        let mut fields = args.fields(2, SUBSCRIBE_OPTIONS)?;
+        let farewell = fields.text("unsubscribe")?.map(|text| text.to_str().into());
+        let listens = fields.text("notification")?.map(|text| text.to_str().into());
+        let call = Call { method: name, params, id: CallId::read(&mut fields)? };
+        let extra = peer.extra(&vu, &mut fields)?;
+        return Ok(Answer::Wait(Box::pin(async move {
+            let (reply, link) = subscribe(&client, &peer, &vu, call, &extra, &place).await?;
+            let made = Subscription::new(client, link, reply, extra.timeout, farewell, listens);
+            Ok(Value::object(made))
+        })));
+    }
+    let (options, notify) = match method.name {
+        "notify" => (MORE_OPTIONS, true),
+        _ => (CALL_OPTIONS, false),
+    };
+    let mut fields = args.fields(2, options)?;
+    let id = if notify { CallId::Notification } else { CallId::read(&mut fields)? };
+    let call = Call { method: name, params, id };
+    let extra = peer.extra(&vu, &mut fields)?;
+    Ok(Answer::Wait(Box::pin(async move {
+        let (reply, _) = one(&client, &peer, &vu, call, &extra, &place).await?;
+        Ok(Value::object(reply))
+    })))
+}
+
+/// Makes a call without further options, for subscriptions.
+pub(super) async fn plain(
+    client: &Client,
+    peer: &Peer,
+    vu: &Rc<VuContext>,
+    call: Call,
+    place: &str,
+) -> Result<Value, ApiError> {
+    let extra = Extra { tags: peer.line.tags().to_vec(), timeout: peer.line.timeout() };
+    let (reply, _) = one(client, peer, vu, call, &extra, place).await?;
+    Ok(Value::object(reply))
+}
+
+/// Makes a call and keeps notifications of subscriptions that nobody knows yet: a server may send
+/// the first before it says how the subscription is called.
+async fn subscribe(
+    client: &Client,
+    peer: &Peer,
+    vu: &Rc<VuContext>,
+    call: Call,
+    extra: &Extra,
+    place: &str,
+) -> Result<(Reply, Option<Rc<Link>>), ApiError> {
+    if let Ok(link) = peer.link(vu, place).await? {
+        link.inbox.borrow_mut().keep_strays();
+    }
+    one(client, peer, vu, call, extra, place).await
+}
+
+async fn one(
+    client: &Client,
+    peer: &Peer,
+    vu: &Rc<VuContext>,
+    call: Call,
+    extra: &Extra,
+    place: &str,
+) -> Result<(Reply, Option<Rc<Link>>), ApiError> {
+    let call = Numbered::of(client, call);
+    let tags = vu.tag_set_with(&extra.tags);
+    let text = call.encoded();
+    let ids = [call.id.clone()];
+    let (mut got, link) = ask(peer, vu, &ids, text, extra.timeout, place).await?;
+    let got = got.pop().expect("as many answers as calls");
+    Ok((reply(vu, tags, call, got.told, got.outcome), link))
+}
+
+/// Sends a batch, in parts if it is too large, and returns the replies in the order of the calls.
+async fn batch(
+    client: &Client,
+    peer: &Peer,
+    vu: &Rc<VuContext>,
+    calls: Vec<Call>,
+    extra: &Extra,
+    place: &str,
+) -> Result<Vec<Value>, ApiError> {
+    let tags: TagSetId = vu.tag_set_with(&extra.tags);
+    let mut calls: Vec<Numbered> =
+        calls.into_iter().map(|call| Numbered::of(client, call)).collect();
+    let mut replies = Vec::with_capacity(calls.len());
+    while !calls.is_empty() {
+        let rest = calls.split_off(calls.len().min(client.batch_max));
+        let part = std::mem::replace(&mut calls, rest);
+        let ids: Vec<Option<Id>> = part.iter().map(|call| call.id.clone()).collect();
+        let (got, _) = ask(peer, vu, &ids, encoded(&part), extra.timeout, place).await?;
+        let cut = got.iter().any(|got| got.told.cut);
+        for (call, got) in part.into_iter().zip(got) {
+            replies.push(Value::object(reply(vu, tags, call, got.told, got.outcome)));
+        }
+        if cut {
+            break;
+        }
+    }
+    Ok(replies)
+}
+
+/// Sends a text with calls and gathers their answers, in the order of the ids.
+///
+/// # Errors
+/// If the VU has too many sockets, or notifications that nobody takes fill the queue.
+async fn ask(
+    peer: &Peer,
+    vu: &Rc<VuContext>,
+    ids: &[Option<Id>],
+    text: Bytes,
+    patience: Duration,
+    place: &str,
+) -> Result<(Vec<Got>, Option<Rc<Link>>), ApiError> {
+    let mut begun = clock::now();
+    let link = match peer.link(vu, place).await? {
+        Ok(link) => link,
+        Err(lost) => return Ok((all_lost(ids, &lost, begun), None)),
+    };
+    // What lies there came before: it answers none of these.
+    link.pass_by(vu, place)?;
+    begun = clock::now();
+    if let Err(lost) = link.open.send(vu, text).await {
+        return Ok((all_lost(ids, &lost, begun), Some(link)));
+    }
+    let mut gathered = Gathered::new(ids, begun);
+    let until = begun.checked_add(patience);
+    while gathered.is_open() {
+        match link.open.next(vu, until, place).await? {
+            Came::Message(at, data) => {
+                if !link.file(vu, &data, place)? {
+                    gathered.take(at, &data);
+                }
+            }
+            Came::Lost(lost) => {
+                gathered.lose(&lost);
+            }
+        }
+    }
+    Ok((gathered.into_got(), Some(link)))
+}
+
+fn all_lost(ids: &[Option<Id>], lost: &Lost, begun: Instant) -> Vec<Got> {
+    let mut gathered = Gathered::new(ids, begun);
+    gathered.calls.fill_with(|| None);
+    gathered.lose(lost);
+    gathered.into_got()
+}
+
+impl Link {
+    /// Returns whether notifications may still come.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_open()
+    }
+
+    /// Waits for what comes next, until `until` (nothing: for ever), and files it.
+    ///
+    /// # Errors
+    /// If notifications that nobody takes fill the queue. The inner: nothing more comes.
+    pub(super) async fn wait(
+        &self,
+        vu: &Rc<VuContext>,
+        until: Option<Instant>,
+        place: &str,
+    ) -> Result<Result<(), Lost>, ApiError> {
+        match self.open.next(vu, until, place).await? {
+            Came::Message(_, data) => {
+                // Otherwise it is an answer that came too late.
+                self.file(vu, &data, place)?;
+                Ok(Ok(()))
+            }
+            Came::Lost(lost) => Ok(Err(lost)),
+        }
+    }
+
+    /// Files what came while nobody waited.
+    fn pass_by(&self, vu: &VuContext, place: &str) -> Result<(), ApiError> {
+        while let Some(data) = self.open.take() {
+            self.file(vu, &data, place)?;
+        }
+        Ok(())
+    }
+
+    /// Files a notification for its subscription; false if it is none.
+    fn file(&self, vu: &VuContext, data: &Bytes, place: &str) -> Result<bool, ApiError> {
+        let Ok(Document::One(message)) = rpc::read(data) else { return Ok(false) };
+        let Some(method) = &message.method else { return Ok(false) };
+        if message.id != AnswerId::Missing {
+            // The server calls us. Nobody here answers.
+            return Ok(true);
+        }
+        let most = vu.worker.plan.limits.queued_messages;
+        let params = message.params.map(|params| (params, data));
+        self.inbox.borrow_mut().file(method, params, most, place)?;
+        Ok(true)
+    }
+}
+
+/// What is gathered of the answers to some calls.
+struct Gathered<'a> {
+    ids: &'a [Option<Id>],
+    begun: Instant,
+    calls: Vec<Option<Got>>,
+}
+
+impl<'a> Gathered<'a> {
+    /// Begins: notifications have all that they will ever have.
+    fn new(ids: &'a [Option<Id>], begun: Instant) -> Self {
+        let calls = ids.iter().map(|id| match id {
+            Some(_) => None,
+            None => Some(Got { outcome: Ok(None), told: Told::default() }),
+        });
+        Self { ids, begun, calls: calls.collect() }
+    }
+
+    fn is_open(&self) -> bool {
+        self.calls.iter().any(Option::is_none)
+    }
+
+    /// Takes a message that may answer some of the calls.
+    fn take(&mut self, at: Instant, data: &Bytes) {
+        let took = at.saturating_duration_since(self.begun);
+        let document = rpc::read(data);
+        match &document {
+            Ok(Document::Nothing) => {}
+            Ok(Document::One(message)) => match &message.id {
+                AnswerId::Known(id) => {
+                    let asked = |(call, known): (&Option<Got>, &Option<Id>)| {
+                        call.is_none() && known.as_ref() == Some(id)
+                    };
+                    // Otherwise it answers a call that waited no longer.
+                    if let Some(at) = self.calls.iter().zip(self.ids).position(asked) {
+                        self.put(at, rpc::answer_to(id, rpc::read(data)), took, data);
+                    }
+                }
+                AnswerId::Foreign => {}
+                // The server could not read what it was sent.
+                AnswerId::Null | AnswerId::Missing => {
+                    self.put_all(took, data, |id| rpc::answer_to(id, rpc::read(data)));
+                }
+            },
+            Ok(Document::Many(messages)) => {
+                let ours = |id: &Id| self.ids.iter().flatten().any(|known| known == id);
+                if messages.iter().any(|one| matches!(&one.id, AnswerId::Known(id) if ours(id))) {
+                    let outcomes = rpc::answers_to(self.ids, rpc::read(data));
+                    for (at, outcome) in outcomes.into_iter().enumerate() {
+                        if let (Some(outcome), None) = (outcome, &self.calls[at]) {
+                            self.put(at, outcome, took, data);
+                        }
+                    }
+                }
+            }
+            Err(problem) => self.put_all(took, data, |_| Outcome::Broken(*problem)),
+        }
+    }
+
+    fn put_all<'d>(&mut self, took: Duration, data: &Bytes, outcome: impl Fn(&Id) -> Outcome<'d>) {
+        for (at, id) in self.ids.iter().enumerate() {
+            if let (Some(id), None) = (id, &self.calls[at]) {
+                self.put(at, outcome(id), took, data);
+            }
+        }
+    }
+
+    fn put(&mut self, at: usize, outcome: Outcome<'_>, took: Duration, data: &Bytes) {
+        let outcome = concluded(outcome, data);
+        let told = Told { status: None, duration: Some(took), cut: false };
+        self.calls[at] = Some(Got { outcome, told });
+    }
+
+    /// Gives the calls without an answer up.
+    fn lose(&mut self, lost: &Lost) {
+        let duration = Some(clock::now().saturating_duration_since(self.begun));
+        let cut = lost.error.kind == ErrorKind::Cut;
+        for call in self.calls.iter_mut().filter(|call| call.is_none()) {
+            let failure = Failure::of_network(&lost.error, lost.code, &Bytes::new());
+            let told = Told { status: None, duration, cut };
+            *call = Some(Got { outcome: Err(Box::new(failure)), told });
+        }
+    }
+
+    fn into_got(self) -> Vec<Got> {
+        self.calls.into_iter().flatten().collect()
+    }
+}
