@@ -275,6 +275,7 @@ modules! {
     kingtide_is_the_same_in_both_languages "kingtide",
     the_languages_own_things_are_the_same "language",
     metrics_are_the_same_in_both_languages "metrics",
+    profiles_are_the_same_in_both_languages "profiles",
     random_is_the_same_in_both_languages "random",
     rpc_is_the_same_in_both_languages "rpc",
     time_is_the_same_in_both_languages "time",

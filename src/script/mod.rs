@@ -15,6 +15,7 @@ pub mod luau;
 mod place;
 pub mod rhai;
 mod source;
+mod stdlib;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -3,7 +3,6 @@
 //! Nothing outside the script's folder and the `--include` folders can be loaded, by whatever path
 //! or symbolic link.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -158,11 +157,6 @@ impl Program {
             extensions.iter().map(|e| format!("{request}.{e}")).collect::<Vec<_>>().join(", "),
         )))
     }
-}
-
-/// The modules that are written in a script language and shipped inside the binary.
-pub(super) fn embedded(_language: Language) -> BTreeMap<&'static str, &'static str> {
-    BTreeMap::new()
 }
 
 fn language_of(path: &Path) -> Result<Language, SourceError> {

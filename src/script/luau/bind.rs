@@ -126,7 +126,7 @@ fn add_scripted(lua: &Lua, kit: &Rc<Kit>, module: &Module, table: &Table) -> mlu
 }
 
 /// Makes a module's table, and the tables in it, read-only, and names that are not in it errors.
-fn seal(kit: &Rc<Kit>, table: &Table, place: &str) -> mlua::Result<()> {
+pub(super) fn seal(kit: &Rc<Kit>, table: &Table, place: &str) -> mlua::Result<()> {
     let mut known = Vec::new();
     for pair in table.pairs::<mlua::Value, mlua::Value>() {
         let (name, value) = pair?;
@@ -139,8 +139,12 @@ fn seal(kit: &Rc<Kit>, table: &Table, place: &str) -> mlua::Result<()> {
         known.push(name);
     }
     known.sort();
-    let id = kit.strict.borrow().len();
-    kit.strict.borrow_mut().push((place.to_owned(), known));
+    // A shipped module is sealed for each VU that loads it.
+    let same = kit.strict.borrow().iter().position(|(other, _)| other == place);
+    let id = same.unwrap_or_else(|| {
+        kit.strict.borrow_mut().push((place.to_owned(), known));
+        kit.strict.borrow().len() - 1
+    });
     kit.makers().strict.call::<()>((table, id))?;
     table.set_readonly(true);
     Ok(())

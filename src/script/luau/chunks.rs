@@ -10,8 +10,7 @@ use mlua::chunk::Compiler;
 use super::failure;
 use crate::api::Module;
 use crate::plan::ScriptLimits;
-use crate::script::source::{self, Language};
-use crate::script::{Program, ScriptError};
+use crate::script::{Language, Program, ScriptError, stdlib};
 use crate::units;
 
 /// The prelude's name in tracebacks.
@@ -82,7 +81,7 @@ impl Chunks {
             modules,
             limits,
             entry: Rc::clone(&entry),
-            embedded: source::embedded(Language::Luau),
+            embedded: stdlib::sources(Language::Luau),
             sources: RefCell::new(BTreeMap::from([(Rc::clone(&entry), chunk)])),
             bytecode: RefCell::default(),
             found: RefCell::default(),

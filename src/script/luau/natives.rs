@@ -9,7 +9,7 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use super::chunks::{Found, PRELUDE, compile};
 use super::kit::{Kit, Makers};
 use super::raw::{self, Kept, Target, What};
-use super::{failure, meter, slot};
+use super::{bind, failure, meter, slot};
 use crate::api::{ApiError, Args, LogLevel, Value, VuContext};
 use crate::script::ScriptErrorKind;
 use crate::units;
@@ -214,6 +214,11 @@ fn add_require(lua: &Lua, kit: &Rc<Kit>, native: &Table) -> mlua::Result<()> {
             let slot = own.slot()?;
             let mut modules = slot.modules.borrow_mut();
             if fine && !value.is_nil() {
+                if let (Some(place), mlua::Value::Table(table)) = (key.strip_prefix('@'), &value)
+                    && !own.chunks.is_author(&key)
+                {
+                    bind::seal(&own, table, place)?;
+                }
                 modules.insert(key.into(), Some(value));
                 return Ok(None);
             }

@@ -60,7 +60,10 @@ impl Text {
 impl Explain<'_> {
     /// Explains an error of the top level or of a call.
     pub(super) fn error(&self, error: &EvalAltResult, top_level: bool) -> ScriptError {
-        let (trace, inner) = self.trace(error, top_level);
+        let (mut trace, inner) = self.trace(error, top_level);
+        if !matches!(inner, EvalAltResult::ErrorParsing(..)) {
+            self.leave_shipped(&mut trace);
+        }
         let text = match &self.ending {
             Some((ending, limits)) => ended(*ending, limits),
             None => self.text(inner),
@@ -169,6 +172,15 @@ impl Explain<'_> {
             trace.position = known.start;
         }
         (trace, error)
+    }
+
+    /// Goes back from what is shipped to the author's call of it: that is what the author can mend.
+    fn leave_shipped(&self, trace: &mut Trace) {
+        while self.library.is_shipped(&trace.file)
+            && let Some((function, file, position)) = trace.calls.pop()
+        {
+            (trace.function, trace.file, trace.position) = (function, file, position);
+        }
     }
 
     fn is_script_function(&self, file: &str, name: &str) -> bool {
@@ -326,8 +338,9 @@ impl Explain<'_> {
                 None => format!("{} has no function `{name}`", import_name(table)),
             });
         }
-        let functions =
+        let mut functions =
             self.library.file(id).map(|file| file.functions.clone()).unwrap_or_default();
+        functions.retain(|known| !known.private);
         if let Some(known) = functions.iter().find(|known| known.name == name) {
             return Text::script(format!(
                 "{namespace}::{name} takes {}, got {count}",

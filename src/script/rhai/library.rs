@@ -16,7 +16,7 @@ use super::current::Current;
 use super::failure::Failure;
 use super::native;
 use crate::api::Module;
-use crate::script::source::{self, Language, Program};
+use crate::script::{Language, Program, stdlib};
 use crate::units;
 
 /// A source file as errors and imports need it.
@@ -31,6 +31,8 @@ pub(super) struct File {
 pub(super) struct Defined {
     pub(super) name: String,
     pub(super) params: usize,
+    /// Whether only its file may call it.
+    pub(super) private: bool,
     /// Where its body begins.
     pub(super) start: Position,
 }
@@ -53,12 +55,9 @@ impl Library {
         current: &Rc<Current>,
         tables: &'static [Module],
     ) -> Rc<Self> {
-        let embedded = source::embedded(Language::Rhai)
+        let embedded = stdlib::sources(Language::Rhai)
             .into_iter()
-            .map(|(name, text)| {
-                let name = name.trim_start_matches("kingtide/");
-                (format!("kingtide/{name}"), text)
-            })
+            .map(|(name, text)| (format!("kingtide/{name}"), text))
             .collect();
         Rc::new(Self {
             program,
@@ -95,6 +94,7 @@ impl Library {
         let defined = ast.iter_fn_def().map(|function| Defined {
             name: function.name.to_string(),
             params: function.params.len(),
+            private: function.access == FnAccess::Private,
             start: function.body.start_position(),
         });
         file.functions = defined.collect();
@@ -113,6 +113,11 @@ impl Library {
     /// Returns a file by its name.
     pub(super) fn file(&self, name: &str) -> Option<Rc<File>> {
         self.files.borrow().get(name).cloned()
+    }
+
+    /// Returns whether a file is shipped inside the binary.
+    pub(super) fn is_shipped(&self, name: &str) -> bool {
+        self.embedded.contains_key(name)
     }
 
     /// Returns what was wrong with the last call of a method that an object does not have so.

@@ -29,6 +29,12 @@ const REGISTRY: c_int = ffi::LUA_REGISTRYINDEX;
 /// The tag of userdata that are objects of ours. mlua uses none but 0.
 const OBJECT: c_int = 7;
 
+/// How the places of code that is shipped with us begin.
+const SHIPPED: &[u8] = b"@kingtide/";
+
+/// The most calls from shipped code to shipped code that are followed to their author's.
+const FRAMES_SHIPPED: c_int = 16;
+
 /// What a place of a stack holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -349,11 +355,19 @@ impl Stack {
         unsafe { ffi::lua_pushcclosurek(self.0, function, name.as_ptr(), upvalues, then) }
     }
 
-    /// Raises an error with its place: of the code that called the function that runs.
+    /// Raises an error with its place: of the code that called the function that runs. Where that is
+    /// shipped with us, it is the code that called it: its author can mend it.
     pub(super) fn raise(self, message: &str) -> c_int {
         // SAFETY: see the head of this file; nothing of ours is left to be dropped here.
         unsafe {
             ffi::luaL_where(self.0, 1);
+            for level in 2..FRAMES_SHIPPED {
+                if !self.bytes(-1).is_some_and(|place| place.starts_with(SHIPPED)) {
+                    break;
+                }
+                self.pop(1);
+                ffi::luaL_where(self.0, level);
+            }
             self.push_bytes(message.as_bytes());
             ffi::lua_concat(self.0, 2);
             ffi::lua_error(self.0)
