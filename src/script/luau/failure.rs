@@ -245,9 +245,25 @@ fn limit_help(kind: ErrorKind) -> Option<String> {
 }
 
 /// Names of modules that authors forget to load.
-const MODULES: [&str; 17] = [
-    "http", "ws", "rpc", "metrics", "data", "shared", "mix", "json", "encoding", "crypto",
-    "random", "time", "html", "profiles", "fake", "slo", "k6",
+const MODULES: [&str; 18] = [
+    "http",
+    "ws",
+    "rpc",
+    "metrics",
+    "data",
+    "shared",
+    "mix",
+    "json",
+    "encoding",
+    "crypto",
+    "random",
+    "time",
+    "html",
+    "profiles",
+    "fake",
+    "slo",
+    "postgrest",
+    "k6",
 ];
 
 /// Returns advice on common mistakes.

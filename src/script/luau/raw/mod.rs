@@ -18,6 +18,7 @@ use crate::api::{ApiError, Value};
 
 mod call;
 mod check;
+mod kind;
 mod object;
 mod push;
 mod read;

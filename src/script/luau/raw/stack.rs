@@ -18,6 +18,8 @@ use std::mem::MaybeUninit;
 
 use mlua::ffi;
 
+pub(super) use super::kind::Kind;
+
 /// A C function of Luau.
 pub(super) type Function = ffi::lua_CFunction;
 /// What goes on when the function's wait is over.
@@ -34,25 +36,6 @@ const SHIPPED: &[u8] = b"@kingtide/";
 
 /// The most calls from shipped code to shipped code that are followed to their author's.
 const FRAMES_SHIPPED: c_int = 16;
-
-/// What a place of a stack holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Nothing: the stack ends before.
-    None,
-    Nil,
-    Boolean,
-    LightUserdata,
-    Number,
-    Integer,
-    Vector,
-    String,
-    Table,
-    Function,
-    Userdata,
-    Thread,
-    Buffer,
-}
 
 /// A call of a coroutine.
 pub(super) struct Call {
