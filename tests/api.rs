@@ -57,6 +57,9 @@ static DEMO: LazyLock<Demo> = LazyLock::new(|| {
 /// A server that wants digest authentication.
 static GUARD: LazyLock<SocketAddr> = LazyLock::new(peers::guard);
 
+/// A server that sends back what it is sent.
+static MIRROR: LazyLock<SocketAddr> = LazyLock::new(peers::mirror);
+
 /// A proxy that wants a password.
 static PROXY: LazyLock<SocketAddr> = LazyLock::new(peers::proxy);
 
@@ -70,6 +73,8 @@ static LOCKED: LazyLock<(SocketAddr, tempfile::TempDir)> = LazyLock::new(|| {
     {
         fs::write(folder.path().join(name), text).unwrap();
     }
+    let tide = (0..100_000).map(|hour| format!("{hour} high\n")).collect::<Vec<_>>().concat();
+    fs::write(folder.path().join("tide.txt"), tide).unwrap();
     peers::on_socket(&folder.path().join("app.sock"));
     (peers::secure(authority.server_for_known("server.test")), folder)
 });
@@ -177,6 +182,7 @@ fn run_script(name: &str) -> Result<(Ending, String), String> {
         // Nothing listens on this port, which is reserved.
         ("CLOSED_URL".to_owned(), "http://127.0.0.1:1".to_owned()),
         ("GUARD_URL".to_owned(), format!("http://{}", *GUARD)),
+        ("MIRROR_URL".to_owned(), format!("http://{}", *MIRROR)),
         ("PROXY_ADDRESS".to_owned(), PROXY.to_string()),
         ("LOCKED_URL".to_owned(), format!("https://{}", LOCKED.0)),
         ("GREETING".to_owned(), "hello".to_owned()),

@@ -23,7 +23,9 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use kingtide::plan::{Facts, Options, resolve};
 use kingtide::plan::{Http2, HttpPlan};
-use kingtide::protocol::{Auth, Credentials, ErrorKind, Extras, HttpClient, Network, ResponseKind};
+use kingtide::protocol::{
+    Auth, Credentials, ErrorKind, Extras, HttpClient, Network, ResponseKind, Upload,
+};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -577,6 +579,43 @@ fn redirects_and_codings_are_those_of_http1() {
         let response = client().send(asked, Some(&jar), pending(), count).await;
         assert_ok(&response);
         assert_eq!((&response.body[..], hops.get()), (&b"kingtide"[..], 2));
+        assert_eq!(server.connections.get(), 1);
+    });
+}
+
+#[test]
+fn a_file_passes_the_windows_as_it_is_read_and_one_that_got_shorter_resets_its_stream_alone() {
+    run(async || {
+        let server = Server::start(async |asked: Asked, through: Answer| {
+            let body = read(asked).await;
+            let sum = body.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+            answer(through, format!("{} {sum}", body.len())).await;
+        })
+        .await;
+        let client = client();
+        let put = |length: u64, cut: u64| {
+            let file = tempfile::tempfile().expect("a file");
+            file.set_len(length).expect("a hole");
+            let mut upload = Upload::default();
+            upload.add_bytes("a");
+            upload.add_file(file.try_clone().expect("a copy"), "hole").expect("a length");
+            upload.add_bytes("b");
+            file.set_len(length - cut).expect("cut");
+            let extras = Extras { upload: Some(Rc::new(upload)), ..Extras::default() };
+            let url = server.url("/");
+            kingtide::protocol::Request {
+                extras: Some(Rc::new(extras)),
+                ..request(Method::PUT, &url)
+            }
+        };
+        for length in [0, 100, 5 << 20] {
+            let response = send(&client, put(length, 0)).await;
+            assert_ok(&response);
+            assert_eq!(response.body, format!("{} 195", length + 2));
+        }
+        let response = send(&client, put(1 << 20, 1)).await;
+        assert_eq!(failure(&response), (ErrorKind::Other, 1000));
+        assert_ok(&send(&client, put(0, 0)).await);
         assert_eq!(server.connections.get(), 1);
     });
 }

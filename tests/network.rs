@@ -23,3 +23,5 @@ mod sockets;
 mod through_proxies;
 #[path = "network/tls.rs"]
 mod tls;
+#[path = "network/uploads.rs"]
+mod uploads;

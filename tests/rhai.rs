@@ -21,6 +21,7 @@ fn worker(base: String, logs: &Rc<RefCell<Vec<String>>>) -> Rc<WorkerContext> {
     let sink = Rc::clone(logs);
     Rc::new(WorkerContext {
         http: Rc::new(plan.http.clone()),
+        expected: Rc::new(plan.http.expected_statuses.clone()),
         shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
         network: Network::new(&plan.http).unwrap(),
         slices: kingtide::api::Slices::default(),

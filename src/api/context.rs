@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::common::Common;
-use super::{DataSets, Expected, Files, Interrupt, RecentUrls, ScenarioEnd, Slices, Sockets};
+use super::{DataSets, Files, Interrupt, RecentUrls, ScenarioEnd, Slices, Sockets};
 use crate::clock::{self, Instant};
 use crate::metrics::{Registry, Shard, TagSetId};
-use crate::plan::{Curve, HttpPlan, Plan};
+use crate::plan::{Curve, HttpPlan, Plan, Statuses};
 use crate::protocol::{CookieJar, HttpClient, Network, RequestRate};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
@@ -22,6 +22,8 @@ pub struct WorkerContext {
     pub plan: Arc<Plan>,
     /// How requests are made: the plan's part, without its atomic count.
     pub http: Rc<HttpPlan>,
+    /// Which statuses do not fail a request, unless a VU or a request says.
+    pub expected: Rc<Statuses>,
     /// The metrics. Open for declarations only while the script is loaded for the first time.
     pub registry: RefCell<Registry>,
     /// Whether metrics may be declared.
@@ -289,7 +291,7 @@ pub struct VuContext {
     /// Its random numbers; nothing before an iteration asks for the first.
     random: RefCell<Option<Xoshiro256PlusPlus>>,
     /// Which statuses do not fail a request, unless the request says.
-    pub expected: RefCell<Rc<Expected>>,
+    pub expected: RefCell<Rc<Statuses>>,
     /// Ends its iteration from outside.
     pub interrupt: Rc<Interrupt>,
     /// What native code took while the script loaded that is not the script's time.
@@ -307,6 +309,7 @@ impl VuContext {
     pub fn new(worker: Rc<WorkerContext>, id: u64, id_in_worker: u64) -> Rc<Self> {
         let http = HttpClient::new(Rc::clone(&worker.network), Rc::clone(&worker.http));
         http.set_number(id.saturating_sub(1));
+        let expected = RefCell::new(Rc::clone(&worker.expected));
         Rc::new(Self {
             worker,
             id,
@@ -318,7 +321,7 @@ impl VuContext {
             ws: Sockets::default(),
             cookies: Rc::default(),
             random: RefCell::default(),
-            expected: RefCell::default(),
+            expected,
             interrupt: Rc::default(),
             excused: Cell::default(),
             tags: RefCell::default(),

@@ -18,6 +18,7 @@ pub(super) fn vu(seed: u64) -> Rc<VuContext> {
     let registry = Registry::new();
     let worker = WorkerContext {
         http: Rc::new(plan.http.clone()),
+        expected: Rc::new(plan.http.expected_statuses.clone()),
         shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
         registry: RefCell::new(registry),
         declaring: Cell::new(false),

@@ -14,7 +14,7 @@ pub use self::data::DataSets;
 pub use self::error::{ApiError, ErrorKind};
 pub use self::files::Files;
 pub use self::function::{Answer, Constant, Function, Method, Module, Object, Run, Shared, Wait};
-pub use self::http::{Expected, RecentUrls};
+pub use self::http::RecentUrls;
 pub use self::interrupt::{Interrupt, ScenarioEnd, Stop, Stopped};
 pub use self::kingtide::record_check;
 pub use self::slices::{Slice, Slices};

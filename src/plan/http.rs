@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{NetworkPlan, ProxyPlan, TlsPlan, print};
+use super::{NetworkPlan, ProxyPlan, Statuses, TlsPlan, print};
 
 /// How requests are made, unless a request says otherwise.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -38,6 +38,8 @@ pub struct HttpPlan {
     pub discard_response_bodies: bool,
     /// Whether a failed request raises an error in the script.
     pub throw: bool,
+    /// Which statuses do not fail a request.
+    pub expected_statuses: Statuses,
     /// Whether requests go over HTTP/2.
     pub http2: Http2,
     /// What `--http-debug` prints.

@@ -24,6 +24,8 @@ pub use self::proxy::{Proxy, ProxyExcept, ProxyPlan, ProxyScheme};
 pub use self::resolve::{Facts, ProxyEnv, VUS_MAX, resolve};
 pub use self::scenario::{Scenario, Start};
 pub use self::share::Share;
+pub(crate) use self::statuses::STATUSES;
+pub use self::statuses::Statuses;
 pub use self::tls::{Identity, Pem, TlsPlan, TlsVersion, TlsVersions};
 
 mod curve;
@@ -41,6 +43,7 @@ mod proxy;
 mod resolve;
 mod scenario;
 mod share;
+mod statuses;
 mod timetable;
 mod tls;
 

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use self::setting::{Fields, Setting, settings};
-use super::{Http2, HttpDebug, Isolation, Pem, PlanError, Proxy};
+use super::{Http2, HttpDebug, Isolation, Pem, PlanError, Proxy, Statuses};
 
 pub use self::dns::DnsOptions;
 pub use self::proxy::ProxyOptions;
@@ -98,6 +98,8 @@ settings! {
         pub discard_response_bodies: bool,
         /// Whether a failed request raises an error in the script.
         pub throw: bool,
+        /// Which statuses do not fail a request.
+        pub expected_statuses: Statuses,
         /// Most requests per second, of all VUs together.
         pub rps: Rate,
         /// Parallel requests of one `batch`.

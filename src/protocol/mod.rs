@@ -6,8 +6,8 @@ pub use self::connect::Via;
 pub use self::cookie::{Cookie, CookieAttributes, CookieJar};
 pub use self::error::{ErrorKind, ProtocolError, status_code_error};
 pub use self::http::{
-    Auth, BadHeader, Credentials, Destination, Exchange, Extras, Headers, HttpClient, Request,
-    RequestRate, Response, ResponseKind, Sent,
+    Auth, AwsKey, BadHeader, Coding, Credentials, Destination, Exchange, Extras, Headers,
+    HttpClient, Request, RequestRate, Response, ResponseKind, Sent, Upload,
 };
 pub use self::network::Network;
 pub use self::proxy::Detour;

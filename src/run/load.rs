@@ -66,6 +66,7 @@ pub(super) fn context(
 ) -> Result<WorkerContext, crate::protocol::ProtocolError> {
     Ok(WorkerContext {
         http: Rc::new(plan.http.clone()),
+        expected: Rc::new(plan.http.expected_statuses.clone()),
         network: Network::new(&plan.http)?,
         slices: Slices::default(),
         urls: RefCell::default(),

@@ -40,6 +40,7 @@ impl TestWorker {
             files: Files::default(),
             data: RefCell::default(),
             http: Rc::new(plan.http.clone()),
+            expected: Rc::new(plan.http.expected_statuses.clone()),
             shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
             plan,
             registry: RefCell::new(registry),

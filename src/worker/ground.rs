@@ -59,6 +59,7 @@ pub(super) fn make(
     let worker = Rc::new(WorkerContext {
         plan: Arc::clone(plan),
         http: Rc::new(plan.http.clone()),
+        expected: Rc::new(plan.http.expected_statuses.clone()),
         registry: RefCell::new((*assignment.registry).clone()),
         declaring: Cell::new(false),
         shard: RefCell::new(Shard::new(Arc::clone(&assignment.registry), plan.series_max)),

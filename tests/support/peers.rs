@@ -121,6 +121,25 @@ pub(crate) fn guard() -> SocketAddr {
     })
 }
 
+/// Starts a server that answers with the body that it was sent, in the coding that it was sent in, and
+/// says in headers of its own what it was asked.
+pub(crate) fn mirror() -> SocketAddr {
+    serve(|asked| {
+        let mut head = format!("200 OK\r\nX-Length: {}", asked.body.len());
+        for (name, own) in [
+            ("content-encoding", "Content-Encoding"),
+            ("content-type", "X-Type"),
+            ("authorization", "X-Authorization"),
+            ("x-amz-content-sha256", "X-Sha256"),
+        ] {
+            if let Some(value) = asked.header(name) {
+                head.extend(["\r\n", own, ": ", value]);
+            }
+        }
+        (head, asked.body.clone())
+    })
+}
+
 /// Starts an HTTP proxy for ada, whose password is `secret`. What it is to forward it answers itself,
 /// with the line that it was asked; its tunnels lead to the loopback, whatever the name.
 pub(crate) fn proxy() -> SocketAddr {

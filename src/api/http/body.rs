@@ -3,9 +3,13 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use rand::RngExt as _;
 
+use super::multipart;
 use crate::api::{ApiError, Args, Map, Name, Object, Value, VuContext};
+use crate::protocol::Upload;
+
+/// The content type of bytes that nobody says more about.
+pub(super) const BINARY: &str = "application/octet-stream";
 
 /// A request's body, encoded.
 #[derive(Default)]
@@ -14,6 +18,8 @@ pub(super) struct Body {
     pub(super) bytes: Bytes,
     /// The content type that the encoding asks for, unless the author sets one.
     pub(super) content_type: Option<String>,
+    /// What is read from files as it is sent, in the place of `bytes`.
+    pub(super) upload: Option<Rc<Upload>>,
 }
 
 impl Body {
@@ -21,8 +27,8 @@ impl Body {
     pub(super) fn read(vu: &Rc<VuContext>, call: &str, value: Value) -> Result<Self, ApiError> {
         match value {
             Value::Nil | Value::Null => Ok(Self::default()),
-            Value::Text(text) => Ok(Self { bytes: text.into_bytes(), content_type: None }),
-            Value::Bytes(bytes) => Ok(Self { bytes, content_type: None }),
+            Value::Text(text) => Ok(Self { bytes: text.into_bytes(), ..Self::default() }),
+            Value::Bytes(bytes) => Ok(Self { bytes, ..Self::default() }),
             Value::Map(map) => encoded(vu, call, map),
             other => Err(wrong(call, other.type_name())),
         }
@@ -32,7 +38,7 @@ impl Body {
 fn wrong(call: &str, got: &str) -> ApiError {
     ApiError::usage(format!(
         "{call}: body must be a string, or a table that says how it is encoded: {{ json = ... }}, \
-         {{ form = ... }} or {{ multipart = ... }}; got {got}"
+         {{ form = ... }}, {{ multipart = ... }} or {{ file = path }}; got {got}"
     ))
 }
 
@@ -45,7 +51,11 @@ fn encoded(vu: &Rc<VuContext>, call: &str, map: Map) -> Result<Body, ApiError> {
         ("json", value) => {
             let bytes = serde_json::to_vec(&value)
                 .map_err(|error| ApiError::usage(format!("{call}: body.json: {error}")))?;
-            Ok(Body { bytes: bytes.into(), content_type: Some("application/json".into()) })
+            Ok(Body {
+                bytes: bytes.into(),
+                content_type: Some("application/json".into()),
+                upload: None,
+            })
         }
         ("form", Value::Map(form)) => {
             let mut text = url::form_urlencoded::Serializer::new(String::new());
@@ -57,10 +67,24 @@ fn encoded(vu: &Rc<VuContext>, call: &str, map: Map) -> Result<Body, ApiError> {
             Ok(Body {
                 bytes: text.finish().into(),
                 content_type: Some("application/x-www-form-urlencoded".into()),
+                upload: None,
             })
         }
         ("form", Value::List(list)) if list.is_empty() => Ok(Body::default()),
-        ("multipart", Value::Map(parts)) => multipart(vu, &parts),
+        ("multipart", Value::Map(parts)) => multipart::encoded(vu, call, parts),
+        ("file", Value::Text(path)) => {
+            let mut upload = Upload::default();
+            add_file(vu, &format!("{call}: body.file"), &path.to_str(), &mut upload)?;
+            Ok(Body {
+                content_type: Some(BINARY.into()),
+                upload: Some(Rc::new(upload)),
+                ..Body::default()
+            })
+        }
+        ("file", other) => Err(ApiError::usage(format!(
+            "{call}: body.file must be the path of a file in the script's folder, got {}",
+            other.type_name()
+        ))),
         ("form" | "multipart", other) => Err(ApiError::usage(format!(
             "{call}: body.{encoding} must be a table of names and values, got {}",
             other.type_name()
@@ -70,70 +94,39 @@ fn encoded(vu: &Rc<VuContext>, call: &str, map: Map) -> Result<Body, ApiError> {
 }
 
 /// Returns one value as itself, a list as its items.
-fn items(value: &Value) -> &[Value] {
+pub(super) fn items(value: &Value) -> &[Value] {
     match value {
         Value::List(list) => list,
         other => std::slice::from_ref(other),
     }
 }
 
-/// Encodes parts after RFC 7578.
-fn multipart(vu: &Rc<VuContext>, parts: &Map) -> Result<Body, ApiError> {
-    let boundary = format!("kingtide-{:032x}", vu.random().random::<u128>());
-    let mut bytes = Vec::new();
-    for (name, value) in parts.iter() {
-        for value in items(value) {
-            bytes.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
-            let name = quoted(name);
-            let file = match value {
-                Value::Object(object) => object.as_any().downcast_ref::<File>(),
-                _ => None,
-            };
-            if let Some(file) = file {
-                let head = format!(
-                    "Content-Disposition: form-data; name=\"{name}\"; filename=\"{}\"\r\n\
-                     Content-Type: {}\r\n\r\n",
-                    quoted(&file.name),
-                    file.content_type
-                );
-                bytes.extend_from_slice(head.as_bytes());
-                bytes.extend_from_slice(&file.data);
-            } else {
-                let head = format!("Content-Disposition: form-data; name=\"{name}\"\r\n\r\n");
-                bytes.extend_from_slice(head.as_bytes());
-                match value {
-                    Value::Bytes(data) => bytes.extend_from_slice(data),
-                    other => bytes.extend_from_slice(
-                        crate::api::args::tag("body.multipart", &name, other)?.as_bytes(),
-                    ),
-                }
-            }
-            bytes.extend_from_slice(b"\r\n");
-        }
-    }
-    bytes.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
-    Ok(Body {
-        bytes: bytes.into(),
-        content_type: Some(format!("multipart/form-data; boundary={boundary}")),
-    })
-}
-
-/// Escapes a name for a quoted string, as browsers do (WHATWG HTML, 4.10.21.8).
-fn quoted(name: &str) -> String {
-    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
+/// Adds a file that the script may read to what is sent.
+///
+/// # Errors
+/// If there is none that it may read.
+pub(super) fn add_file(
+    vu: &VuContext,
+    place: &str,
+    path: &str,
+    upload: &mut Upload,
+) -> Result<(), ApiError> {
+    let wrong = |problem: String| ApiError::usage(format!("{place}: {problem}"));
+    let file = vu.worker.files.open(path).map_err(wrong)?;
+    upload.add_file(file, path).map_err(|error| wrong(format!("cannot read {path}: {error}")))
 }
 
 /// A file for a multipart body.
 pub(super) struct File {
-    data: Bytes,
-    name: String,
-    content_type: String,
+    pub(super) data: Bytes,
+    pub(super) name: String,
+    pub(super) content_type: String,
 }
 
 impl File {
     /// Returns what a file field sends in which no file was chosen (WHATWG HTML, 4.10.21.4).
     pub(super) fn none() -> Self {
-        let content_type = "application/octet-stream".to_owned();
+        let content_type = BINARY.to_owned();
         Self { data: Bytes::new(), name: String::new(), content_type }
     }
 
@@ -150,7 +143,7 @@ pub(super) fn file(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError>
         value.map_or_else(|| otherwise.to_owned(), |text| text.to_str().into_owned())
     };
     let name = text(args.optional_text(1)?, "file");
-    let content_type = text(args.optional_text(2)?, "application/octet-stream");
+    let content_type = text(args.optional_text(2)?, BINARY);
     if content_type.contains(['\r', '\n']) {
         return Err(ApiError::usage("http.file: type must not contain a line break"));
     }

@@ -154,7 +154,7 @@ impl Carrier {
         Call {
             method: http::Method::POST,
             address: Address { place: self.place.clone(), name: self.name.clone() },
-            body: Body { bytes: body, content_type: None },
+            body: Body { bytes: body, ..Body::default() },
             params: Some(Box::new(params)),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-pub use self::expect::Expected;
 use self::params::Params;
 use self::url::Address;
 pub use self::url::RecentUrls;
@@ -15,6 +14,7 @@ mod carrier;
 mod cookies;
 mod expect;
 pub(in crate::api) mod handshake;
+mod multipart;
 mod page;
 mod params;
 mod response;
@@ -168,6 +168,18 @@ impl Call {
         } else {
             Some(Box::new(Params::read(vu, &mut fields, session)?))
         };
+        if body.upload.is_some()
+            && let Some(params) = &params
+        {
+            let refused = match params.way.refuses_uploads() {
+                None if params.compression.is_empty() => None,
+                None => Some("`compression` needs a body in memory: send a file that is packed"),
+                refused => refused,
+            };
+            if let Some(why) = refused {
+                return Err(ApiError::usage(format!("{}: params: {why}", args.call)));
+            }
+        }
         Ok(Self { method, address, body, params })
     }
 }

@@ -242,7 +242,7 @@ fn body(
             (text, "text/plain")
         }
     };
-    Ok(Body { bytes: text.into(), content_type: Some(content_type.to_owned()) })
+    Ok(Body { bytes: text.into(), content_type: Some(content_type.to_owned()), ..Body::default() })
 }
 
 /// Returns a field's value as text; a file is its name where files cannot be sent.

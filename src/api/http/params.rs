@@ -4,11 +4,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::cookies::Jar;
-use super::expect::Expected;
+use super::expect;
 use super::session::Session;
 use super::way::Way;
 use crate::api::{ApiError, Fields, Map, Value, VuContext};
-use crate::protocol::{BadHeader, Headers};
+use crate::plan::Statuses;
+use crate::protocol::{BadHeader, Coding, Headers};
 
 /// The names of a request's `params`.
 pub(super) const NAMES: &[&str] = &[
@@ -23,6 +24,7 @@ pub(super) const NAMES: &[&str] = &[
     "tls",
     "proxy",
     "socket",
+    "compression",
     "response",
     "expected",
     "throw",
@@ -40,10 +42,12 @@ pub(super) struct Params {
     pub(super) timeout: Option<Duration>,
     pub(super) redirects: Option<u32>,
     pub(super) response: Option<Kind>,
-    pub(super) expected: Option<Rc<Expected>>,
+    pub(super) expected: Option<Rc<Statuses>>,
     pub(super) throw: Option<bool>,
     /// How it reaches its server and proves whose it is.
     pub(super) way: Way,
+    /// The codings of the body, in the order in which they are applied.
+    pub(super) compression: Vec<Coding>,
 }
 
 /// What becomes of an answer's body.
@@ -97,6 +101,7 @@ impl Params {
         params.timeout = fields.duration("timeout")?.or(params.timeout);
         params.redirects = fields.count("redirects")?.map(|count| count.min(1_000) as u32);
         params.way.read(vu, fields, &mut params.headers)?;
+        params.compression = read_compression(fields)?;
         params.response = match fields.text("response")? {
             None => None,
             Some(text) => Some(match &*text.to_str() {
@@ -113,11 +118,27 @@ impl Params {
         };
         params.expected = match fields.take("expected") {
             Value::Nil | Value::Null => None,
-            value => Some(Rc::new(Expected::read(&fields.place, &value)?)),
+            value => Some(expect::read(&fields.place, &value)?),
         };
         params.throw = fields.bool("throw")?;
         Ok(params)
     }
+}
+
+/// Reads `compression`: names with commas between them, as in `"gzip, br"`.
+fn read_compression(fields: &mut Fields) -> Result<Vec<Coding>, ApiError> {
+    let Some(text) = fields.text("compression")? else { return Ok(Vec::new()) };
+    let text = text.to_str();
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let codings = names.map(|name| {
+        Coding::of(name).ok_or_else(|| {
+            ApiError::usage(format!(
+                "{}: `compression`: \"{name}\" is none of gzip, deflate, br and zstd",
+                fields.place
+            ))
+        })
+    });
+    codings.collect()
 }
 
 /// Reads headers into a map, replacing those of the same name; a list gives several values.

@@ -3,20 +3,24 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use bytes::Bytes;
+
+use super::Call;
 use super::params::{Kind, Params};
 use super::response::Answered;
 use super::url::Place;
-use super::{Call, Expected};
 use crate::api::{ApiError, ErrorKind, Event, LogLevel, Value, VuContext};
 use crate::metrics::{RequestSample, RequestTimings, TagSetId};
-use crate::plan::HttpDebug;
-use crate::protocol::{self, CookieJar, Exchange, Headers, Request, Response, ResponseKind};
+use crate::plan::{HttpDebug, Statuses};
+use crate::protocol::{
+    self, Coding, CookieJar, Exchange, Headers, Request, Response, ResponseKind,
+};
 
 /// What is to be made of a call's answer.
 pub(super) struct Wanted {
     kind: Kind,
     throw: bool,
-    expected: Rc<Expected>,
+    expected: Rc<Statuses>,
     tags: TagSetId,
     /// The row it belongs to, if the author names it.
     name: Option<String>,
@@ -78,20 +82,51 @@ pub(super) fn prepare(
         add_cookies(&mut headers, params.cookies, &wanted.jar.borrow(), &url)
             .map_err(|error| Box::new(Err(error)))?;
     }
+    let (bytes, upload) = (body.bytes, body.upload);
+    let bytes = if params.compression.is_empty() {
+        bytes
+    } else {
+        compress(vu, &params.compression, bytes, &mut headers)
+    };
     let request = Request {
         method,
         url,
         headers,
-        body: body.bytes,
+        body: bytes,
         timeout: params.timeout.unwrap_or(plan.timeout),
         redirects: params.redirects.unwrap_or(plan.max_redirects),
         response: match wanted.kind {
             Kind::None => ResponseKind::Discard,
             Kind::Text | Kind::Binary => ResponseKind::Keep,
         },
-        extras: params.way.into_extras().map(Rc::new),
+        extras: params.way.into_extras(upload).map(Rc::new),
     };
     Ok((request, wanted))
+}
+
+/// Packs a body and says so in the headers. What the author says there stays, as in k6.
+fn compress(vu: &VuContext, codings: &[Coding], body: Bytes, headers: &mut Headers) -> Bytes {
+    if body.is_empty() {
+        return body;
+    }
+    let names: Vec<&str> = codings.iter().map(|coding| coding.name()).collect();
+    let names = names.join(", ");
+    match headers.get("content-encoding") {
+        None => {
+            // Names of codings can stand in a head.
+            let _infallible = headers.append("content-encoding", names.as_bytes());
+        }
+        Some(own) if own != names.as_bytes() => {
+            let own = String::from_utf8_lossy(own);
+            let message = format!(
+                "the body is sent in \"{names}\" (`compression`), but the header content-encoding \
+                 says \"{own}\""
+            );
+            vu.log(LogLevel::Warn, message);
+        }
+        Some(_) => {}
+    }
+    codings.iter().fold(body, |body, coding| coding.pack(&body))
 }
 
 /// Makes what the call answers of the client's response.

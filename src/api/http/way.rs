@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::{auth, tls};
 use crate::api::{ApiError, Fields, Value, VuContext};
 use crate::plan::Proxy;
-use crate::protocol::{Auth, Detour, Extras, Headers, Via};
+use crate::protocol::{Auth, Detour, Extras, Headers, Upload, Via};
 
 /// How requests reach their server and prove whose they are.
 #[derive(Debug, Clone, Default)]
@@ -44,9 +44,20 @@ impl Way {
     }
 
     /// Returns what a request needs of it; nothing if it is the usual way.
-    pub(super) fn into_extras(self) -> Option<Extras> {
+    pub(super) fn into_extras(self, upload: Option<Rc<Upload>>) -> Option<Extras> {
         let via = (self.via != Via::default()).then(|| Rc::new(self.via));
-        (via.is_some() || self.auth.is_some()).then_some(Extras { auth: self.auth, via })
+        let is_usual = via.is_none() && self.auth.is_none() && upload.is_none();
+        (!is_usual).then_some(Extras { auth: self.auth, via, upload })
+    }
+
+    /// Says what is wrong with sending what is not in memory, if anything is.
+    pub(super) fn refuses_uploads(&self) -> Option<&'static str> {
+        match &self.auth {
+            Some(Auth::Aws(key)) if !key.is_for_s3() => {
+                Some("`auth.aws` signs bodies, and those from files for the service s3 alone")
+            }
+            _ => None,
+        }
     }
 }
 

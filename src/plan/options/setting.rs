@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use crate::plan::error::suggestion;
-use crate::plan::{Http2, HttpDebug, Isolation, PlanError};
+use crate::plan::{Http2, HttpDebug, Isolation, PlanError, STATUSES, Statuses};
 use crate::units::{DURATION_MAX, UnitError, format_duration, parse_bytes, parse_duration};
 
 /// A type of values that options have.
@@ -403,6 +403,28 @@ impl Setting for HttpDebug {
 
 const HTTP2S: [(&str, Http2); 3] =
     [("auto", Http2::Auto), ("always", Http2::Always), ("never", Http2::Never)];
+
+impl Setting for Statuses {
+    fn read(path: &str, value: Value) -> Result<Self, PlanError> {
+        // An empty table of Luau may be either.
+        if value.as_object().is_some_and(Map::is_empty) {
+            return Self::read(&Value::Array(Vec::new())).map_err(|wrong| statuses(path, wrong));
+        }
+        Self::read(&value).map_err(|wrong| statuses(path, wrong))
+    }
+
+    fn write(&self) -> Value {
+        serde_json::to_value(self).expect("it is a list of texts")
+    }
+
+    fn from_text(text: &str) -> Value {
+        text.split(',').map(str::trim).map(Value::from).collect()
+    }
+}
+
+fn statuses(path: &str, value: &Value) -> PlanError {
+    wrong(path, &format!("{STATUSES}, or a list of them"), value)
+}
 
 impl Setting for Http2 {
     fn read(path: &str, value: Value) -> Result<Self, PlanError> {

@@ -131,18 +131,19 @@ fn take_userinfo(url: &mut Url) -> Option<Box<str>> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }
-    let mut pair = percent_decoded(url.username());
+    let mut pair = percent_decoded(url.username().as_bytes());
     pair.push(b':');
-    pair.extend(percent_decoded(url.password().unwrap_or_default()));
+    pair.extend(percent_decoded(url.password().unwrap_or_default().as_bytes()));
     // Neither can fail where there was userinfo before.
     let _cleared = (url.set_username(""), url.set_password(None));
     Some(format!("Basic {}", BASE64_STANDARD.encode(pair)).into())
 }
 
-fn percent_decoded(text: &str) -> Vec<u8> {
+/// Returns a text without its percent-encoding (RFC 3986, 2.1). What is none is left.
+pub(super) fn percent_decoded(text: &[u8]) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
         let mut literal = byte;

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::Method;
 
-use super::auth::{Digests, Proof};
+use super::auth::{Digests, Proof, Proved};
 use super::h1::{Outgoing, OutgoingHead};
-use super::{Destination, Headers, Request, Response};
+use super::{Destination, Headers, Request, Response, Upload};
 use crate::protocol::connect::{Origin, Via};
 use crate::protocol::cookie::{self, CookieJar};
 use crate::protocol::{ErrorKind, Network, ProtocolError, proxy};
@@ -53,6 +53,8 @@ struct Rare {
     proof: Option<Proof>,
     /// The way to the server, if it is not the usual one.
     via: Option<Rc<Via>>,
+    /// The body, if it is not in memory.
+    upload: Option<Rc<Upload>>,
 }
 
 impl Hop {
@@ -61,7 +63,7 @@ impl Hop {
         let Request { method, url, headers, body, extras, .. } = request;
         let rare = extras.map(|extras| {
             let proof = extras.auth.clone().map(Proof::new);
-            Box::new(Rare { proof, via: extras.via.clone() })
+            Box::new(Rare { proof, via: extras.via.clone(), upload: extras.upload.clone() })
         });
         let mut hop = Self {
             method,
@@ -116,7 +118,7 @@ impl Hop {
         }
         let expects_body = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
         let for_proxy = self.for_proxy(network)?;
-        let plain = self.headers.is_empty() && self.body.is_empty() && !self.forwarded;
+        let plain = self.headers.is_empty() && !self.has_body() && !self.forwarded;
         let bare = plain && !expects_body && !close;
         let cookies = self.cookies(jar);
         if bare
@@ -133,7 +135,8 @@ impl Hop {
                 ProtocolError::from(ErrorKind::InvalidCookie).with_detail(error.to_string())
             })?;
         }
-        let length = (!self.body.is_empty() || expects_body).then(|| self.body.len().to_string());
+        let length = self.body_length();
+        let length = (length > 0 || expects_body).then(|| length.to_string());
         let added = Added { length, cookies, for_proxy };
         self.headers = self.completed(network, close, &added);
         Ok(())
@@ -155,7 +158,7 @@ impl Hop {
     fn completed(&mut self, network: &Network, close: bool, added: &Added) -> Headers {
         let Added { length, cookies, for_proxy } = added;
         let (length, cookies) = (length.as_deref(), cookies.as_deref());
-        let (given, has_body) = (&self.headers, !self.body.is_empty());
+        let (given, has_body) = (&self.headers, self.has_body());
         let missing = |name: &str| !given.contains(name);
         self.chunked = has_body && !missing("transfer-encoding");
         let closed_by_us = close && missing("connection");
@@ -213,25 +216,57 @@ impl Hop {
         }
     }
 
-    /// Sets the header `authorization` anew, as far as the server has said what it wants there.
+    /// Sets the headers anew that prove whose it is, as far as the server has said what it wants.
     fn prove(&mut self, digests: &Digests) -> Result<(), ProtocolError> {
         let Some(proof) = self.rare.as_ref().and_then(|rare| rare.proof.as_ref()) else {
             return Ok(());
         };
-        let (origin, method) = (self.url.origin()?, self.method.as_str());
-        let header = proof.authorization(digests, origin, method, &self.url, Some(&self.body));
         self.headers.remove("authorization");
-        if let Some(header) = header {
-            self.headers.insert("authorization", header.as_bytes()).map_err(|error| {
-                let message = "user or password cannot stand in a header";
+        let added = proof.headers(
+            digests,
+            &Proved {
+                origin: self.url.origin()?,
+                method: self.method.as_str(),
+                url: &self.url,
+                headers: &self.headers,
+                body: self.upload().is_none().then_some(&self.body),
+            },
+        );
+        for (name, value) in added {
+            self.headers.insert(name, value.as_bytes()).map_err(|error| {
+                let message = "user, password or key cannot stand in a header";
                 ProtocolError::new(ErrorKind::Other, message).with_detail(error.to_string())
             })?;
         }
         Ok(())
     }
 
+    /// Returns the body that is not in memory.
+    pub(super) fn upload(&self) -> Option<&Rc<Upload>> {
+        self.rare.as_ref().and_then(|rare| rare.upload.as_ref())
+    }
+
+    /// Returns the body's length.
+    fn body_length(&self) -> u64 {
+        self.upload().map_or(self.body.len() as u64, |upload| upload.length())
+    }
+
+    /// Returns whether it has a body that is not empty.
+    pub(super) fn has_body(&self) -> bool {
+        self.body_length() > 0
+    }
+
+    /// Gives up its body.
+    pub(super) fn drop_body(&mut self) {
+        self.body.clear();
+        if let Some(rare) = &mut self.rare {
+            rare.upload = None;
+        }
+    }
+
     /// Returns whether an answer asks for a proof that sending the hop again can give.
     pub(super) fn is_challenged(&mut self, response: &Response, digests: &Digests) -> bool {
+        let has_bytes = self.upload().is_none();
         let Some(proof) = self.rare.as_mut().and_then(|rare| rare.proof.as_mut()) else {
             return false;
         };
@@ -239,7 +274,7 @@ impl Hop {
             return false;
         };
         let Ok(origin) = self.url.origin() else { return false };
-        proof.is_challenged(digests, origin, status, &response.headers, true)
+        proof.is_challenged(digests, origin, status, &response.headers, has_bytes)
     }
 
     /// Returns the request as it goes over the wire, once [`Self::prepare`] was called.
@@ -253,6 +288,7 @@ impl Hop {
                 None => OutgoingHead::Parts(self.url.target(), &self.headers),
             },
             body: &self.body,
+            upload: self.upload(),
             chunked: self.chunked,
             closes: self.closes,
         }

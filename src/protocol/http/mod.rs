@@ -8,18 +8,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
-pub use self::auth::{Auth, Credentials};
+pub use self::auth::{Auth, AwsKey, Credentials};
 pub use self::client::HttpClient;
 pub(super) use self::client::upgrade::Upgraded;
+pub use self::coding::Coding;
 pub use self::destination::Destination;
 pub use self::headers::{BadHeader, Headers};
 pub use self::rate::RequestRate;
+pub use self::upload::Upload;
 
 use super::{ProtocolError, Timings, Via};
 
 mod auth;
 mod body;
 mod client;
+mod coding;
 mod deadline;
 mod decode;
 mod destination;
@@ -31,6 +34,7 @@ mod pool;
 mod rate;
 mod redirect;
 mod route;
+mod upload;
 
 /// A request to send, with the redirects that may follow it.
 #[derive(Debug, Clone)]
@@ -44,7 +48,7 @@ pub struct Request {
     /// `content-length` is always the body's. A cookie here goes before the jar's of that name. An
     /// empty `user-agent` sends none.
     pub headers: Headers,
-    /// The body.
+    /// The body; see [`Extras::upload`] for one that is not in memory.
     pub body: Bytes,
     /// Time for the request with its redirects.
     pub timeout: Duration,
@@ -63,6 +67,8 @@ pub struct Extras {
     pub auth: Option<Auth>,
     /// How its connections lead to the server, if not in the usual way.
     pub via: Option<Rc<Via>>,
+    /// A body that is not in memory, in the place of [`Request::body`].
+    pub upload: Option<Rc<Upload>>,
 }
 
 /// What becomes of an answer's body.
@@ -119,6 +125,6 @@ pub struct Response {
 pub struct Sent {
     /// All headers, with those the client added.
     pub headers: Headers,
-    /// The body.
+    /// The body; empty if it was not in memory.
     pub body: Bytes,
 }

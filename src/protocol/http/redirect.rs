@@ -54,7 +54,7 @@ pub(super) fn follow(
     } else {
         // What was meant for one server is not shown to another, nor to the first when it is
         // reached by way of another.
-        for secret in ["authorization", "www-authenticate"] {
+        for secret in ["authorization", "www-authenticate", "x-amz-security-token"] {
             hop.headers.remove(secret);
         }
         hop.own_cookie = None;
@@ -72,7 +72,7 @@ fn without_body(hop: &mut Hop) {
     if hop.method != Method::HEAD {
         hop.method = Method::GET;
     }
-    hop.body.clear();
+    hop.drop_body();
     // They describe the body that is no more (RFC 9110, 15.4); the length is set anew anyway.
     for name in [
         "content-type",

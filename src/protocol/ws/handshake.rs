@@ -116,7 +116,7 @@ pub async fn connect(
         timeout,
         redirects: 0,
         response: ResponseKind::Keep,
-        extras: Some(Rc::new(Extras { auth, via: Some(via) })),
+        extras: Some(Rc::new(Extras { auth, via: Some(via), upload: None })),
     };
     let (mut response, upgraded) = Box::pin(client.upgrade(request, jar, cut)).await;
     if response.exchange.error.is_some() {

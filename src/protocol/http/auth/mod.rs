@@ -1,4 +1,4 @@
-//! Authentication that depends on the request: digest (RFC 7616).
+//! Authentication that depends on the request: digest (RFC 7616) and the signatures of AWS.
 //!
 //! Basic and bearer are headers like others; what is here must see the request, or what the server
 //! said before.
@@ -8,11 +8,15 @@ use std::rc::Rc;
 
 use http::StatusCode;
 
+pub use self::aws::AwsKey;
+use self::aws::Unsigned;
 pub(super) use self::digest::Digests;
 use self::digest::{Challenge, Question};
 use super::{Destination, Headers};
+use crate::clock;
 use crate::protocol::connect::Origin;
 
+mod aws;
 mod challenge;
 mod digest;
 
@@ -22,6 +26,20 @@ pub enum Auth {
     /// By an answer to the server's challenge (RFC 7616). The first request of a client to a server
     /// meets a 401 with the challenge, and is sent again with the answer.
     Digest(Credentials),
+    /// By a signature of AWS's fourth version.
+    Aws(Rc<AwsKey>),
+}
+
+/// A request, as far as proofs cover it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Proved<'a> {
+    pub(super) origin: &'a Rc<Origin>,
+    pub(super) method: &'a str,
+    pub(super) url: &'a Destination,
+    /// Those that the author gave.
+    pub(super) headers: &'a Headers,
+    /// Nothing for a body that is not in memory.
+    pub(super) body: Option<&'a [u8]>,
 }
 
 /// A user's name and password.
@@ -65,17 +83,31 @@ impl Proof {
         self.answers = 0;
     }
 
-    /// Returns the header `authorization` for a request to a server, if its challenge is known.
-    pub(super) fn authorization(
+    /// Returns the headers that prove whose a request is: none if the server must ask first.
+    pub(super) fn headers(
         &self,
         digests: &Digests,
-        origin: &Rc<Origin>,
-        method: &str,
-        url: &Destination,
-        body: Option<&[u8]>,
-    ) -> Option<String> {
-        let Auth::Digest(credentials) = &self.auth;
-        digests.answer(origin, credentials, &Question { method, target: url.target(), body })
+        request: &Proved<'_>,
+    ) -> Vec<(&'static str, String)> {
+        let Proved { origin, method, url, headers, body } = *request;
+        match &self.auth {
+            Auth::Digest(credentials) => {
+                let question = Question { method, target: url.target(), body };
+                let answer = digests.answer(origin, credentials, &question);
+                answer.map(|answer| ("authorization", answer)).into_iter().collect()
+            }
+            Auth::Aws(key) => {
+                let own_host = headers.get("host").and_then(|host| std::str::from_utf8(host).ok());
+                let request = Unsigned {
+                    method,
+                    path: url.path(),
+                    query: url.query().unwrap_or_default(),
+                    host: own_host.unwrap_or(url.host()),
+                    body,
+                };
+                key.sign(&request, headers, clock::wall())
+            }
+        }
     }
 
     /// Notes the challenge of an answer; returns whether the request is to be sent again with an
@@ -88,7 +120,7 @@ impl Proof {
         headers: &Headers,
         has_bytes: bool,
     ) -> bool {
-        let Auth::Digest(credentials) = &self.auth;
+        let Auth::Digest(credentials) = &self.auth else { return false };
         if status != StatusCode::UNAUTHORIZED {
             return false;
         }

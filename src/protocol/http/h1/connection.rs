@@ -92,9 +92,9 @@ impl Connection {
             if !std::mem::replace(&mut begun, true) {
                 exchange.begin(cx, &mut self.stream, request);
             }
-            exchange.send(cx, &mut self.stream);
+            exchange.send(cx, &mut self.stream)?;
             let left = ready!(exchange.receive(cx, &mut self.stream, &mut take))?;
-            let sent = exchange.broken.is_none() && exchange.unsent.next().is_none();
+            let sent = exchange.broken.is_none() && exchange.unsent.is_done();
             self.fit = left.is_empty() && sent && exchange.answer.keeps_alive() && !request.closes;
             self.leftover = left;
             Poll::Ready(Ok(()))
@@ -144,17 +144,25 @@ impl Exchange<'_> {
     }
 
     /// Writes what is left of the request as far as the socket takes it.
-    fn send(&mut self, cx: &mut Context<'_>, stream: &mut Stream) {
-        while let Some(bytes) = self.unsent.next() {
+    ///
+    /// # Errors
+    ///
+    /// The body cannot be read any more: nobody can say how it would have gone on.
+    fn send(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Result<(), ProtocolError> {
+        while let Some(bytes) = self.unsent.next()? {
             match stream.poll_write(cx, bytes, self.stamps) {
                 Poll::Ready(Ok(written)) => self.unsent.advance(written),
-                Poll::Ready(Err(error)) => return self.give_up(error),
-                Poll::Pending => return,
+                Poll::Ready(Err(error)) => {
+                    self.give_up(error);
+                    return Ok(());
+                }
+                Poll::Pending => return Ok(()),
             }
         }
         if let Poll::Ready(Err(error)) = stream.poll_flush(cx, self.stamps) {
             self.give_up(error);
         }
+        Ok(())
     }
 
     /// Stops writing. A server that closes early may have said why: the answer is still read.
@@ -258,6 +266,7 @@ mod tests {
             method: &Method::GET,
             head: OutgoingHead::Parts("/", &headers),
             body,
+            upload: None,
             chunked: false,
             closes: false,
         };

@@ -17,6 +17,7 @@ use super::request;
 use crate::protocol::http::Headers;
 use crate::protocol::http::h1::{Event, HEAD_BYTES_MAX, Head, INTERIM_MAX};
 use crate::protocol::http::hop::Hop;
+use crate::protocol::http::upload::Reader;
 use crate::protocol::timing::Stamps;
 use crate::protocol::{ErrorKind, ProtocolError};
 
@@ -50,16 +51,17 @@ impl Lane {
         let mut requests = line.requests();
         poll_fn(|cx| requests.poll_ready(cx)).await.map_err(|error| before(&error))?;
         let (response, stream) =
-            requests.send_request(head, hop.body.is_empty()).map_err(|error| before(&error))?;
+            requests.send_request(head, !hop.has_body()).map_err(|error| before(&error))?;
         drop(requests);
         // The frames are written by another task, which has not seen them yet.
         let _followed = line.log().follow(response.stream_id().as_u32(), stamps);
-        let mut upload = pin!(upload(stream, hop.body.clone()));
-        let mut uploading = !hop.body.is_empty();
+        let source = hop.upload().map(Reader::new);
+        let mut upload = pin!(upload(stream, hop.body.clone(), source));
+        let mut uploading = hop.has_body();
         let mut answer = Answer::awaited(response);
         poll_fn(|cx| {
-            // What keeps the body from being sent, the answer tells.
-            if uploading && upload.as_mut().poll(cx).is_ready() {
+            if uploading && let Poll::Ready(read) = upload.as_mut().poll(cx) {
+                read?;
                 uploading = false;
             }
             answer.poll(cx, line, &mut take)
@@ -68,15 +70,40 @@ impl Lane {
     }
 }
 
-/// Sends a body as fast as the server's windows let it.
-async fn upload(mut stream: SendStream<Bytes>, mut body: Bytes) -> Result<(), h2::Error> {
-    while !body.is_empty() {
+/// Sends a body as fast as the server's windows let it: what is in memory, or what is read. What else
+/// keeps it from being sent, the answer tells.
+///
+/// # Errors
+///
+/// The body cannot be read any more. The stream is reset.
+async fn upload(
+    mut stream: SendStream<Bytes>,
+    mut body: Bytes,
+    mut source: Option<Reader>,
+) -> Result<(), ProtocolError> {
+    loop {
+        if let Some(source) = &mut source
+            && body.is_empty()
+        {
+            body = match source.next() {
+                Ok(part) => part.unwrap_or_default(),
+                Err(error) => {
+                    stream.send_reset(Reason::CANCEL);
+                    return Err(error);
+                }
+            };
+        }
+        if body.is_empty() {
+            return Ok(());
+        }
         stream.reserve_capacity(body.len().min(PART_BYTES));
-        let Some(allowed) = poll_fn(|cx| stream.poll_capacity(cx)).await else { break };
-        let part = body.split_to(allowed?.min(body.len()));
-        stream.send_data(part, body.is_empty())?;
+        let Some(Ok(allowed)) = poll_fn(|cx| stream.poll_capacity(cx)).await else { return Ok(()) };
+        let part = body.split_to(allowed.min(body.len()));
+        let is_last = body.is_empty() && source.as_ref().is_none_or(Reader::is_done);
+        if stream.send_data(part, is_last).is_err() {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 /// The reader of one answer.
