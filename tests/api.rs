@@ -275,6 +275,7 @@ modules! {
     crypto_is_the_same_in_both_languages "crypto",
     data_is_the_same_in_both_languages "data",
     encoding_is_the_same_in_both_languages "encoding",
+    ethereum_is_the_same_in_both_languages "ethereum",
     fake_is_the_same_in_both_languages "fake",
     html_is_the_same_in_both_languages "html",
     http_is_the_same_in_both_languages "http",
@@ -287,6 +288,7 @@ modules! {
     random_is_the_same_in_both_languages "random",
     rpc_is_the_same_in_both_languages "rpc",
     slo_is_the_same_in_both_languages "slo",
+    solana_is_the_same_in_both_languages "solana",
     time_is_the_same_in_both_languages "time",
     ws_is_the_same_in_both_languages "ws",
 }

@@ -22,7 +22,7 @@ macro_rules! shipped {
     };
 }
 
-const MODULES: &[Shipped] = shipped!["fake", "postgrest", "profiles", "slo"];
+const MODULES: &[Shipped] = shipped!["ethereum", "fake", "postgrest", "profiles", "slo", "solana"];
 
 /// Returns the modules of a language: their sources by name.
 pub(super) fn sources(language: Language) -> BTreeMap<&'static str, &'static str> {

@@ -245,7 +245,9 @@ fn limit_help(kind: ErrorKind) -> Option<String> {
 }
 
 /// Names of modules that authors forget to load.
-const MODULES: [&str; 18] = [
+const MODULES: [&str; 20] = [
+    "ethereum",
+    "solana",
     "http",
     "ws",
     "rpc",
