@@ -1,6 +1,9 @@
 //! Checks the scripts that the documentation shows: each block that names a file is one that
 //! `kingtide check` accepts.
 
+#[path = "docs/http.rs"]
+mod http;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,15 +1,22 @@
 //! A cookie jar after RFC 6265, and the cookies of an answer.
 
-use cookie_store::{CookieStore, RawCookie};
+use std::cmp::Reverse;
+
+use cookie_store::{CookieStore, RawCookie, StoreAction};
 use time::OffsetDateTime;
 use url::Url;
 
 use super::{ErrorKind, Headers, ProtocolError};
 
+/// The most cookies of a jar: as many as a browser should keep (RFC 6265, 6.1).
+const COOKIES_MAX: usize = 3_000;
+
 /// A cookie jar: what one user's browser would keep.
 #[derive(Debug, Default)]
 pub struct CookieJar {
     store: CookieStore,
+    /// At least as many as there are.
+    count: usize,
 }
 
 /// What may be said of a cookie besides its name and value.
@@ -53,8 +60,33 @@ impl CookieJar {
     pub fn store(&mut self, url: &Url, headers: &Headers) {
         for line in set_cookie_lines(headers) {
             // A server's bad cookie is its own affair; browsers ignore it without a word too.
-            let _ignored = self.store.parse(line, url);
+            if let Ok(StoreAction::Inserted) = self.store.parse(line, url) {
+                self.count_one();
+            }
         }
+    }
+
+    /// Counts a new cookie; forgets one of the oldest if there are too many.
+    fn count_one(&mut self) {
+        self.count += 1;
+        if self.count <= COOKIES_MAX {
+            return;
+        }
+        // Those that have ended, or were removed, were counted too.
+        let ended: Vec<_> = self.store.iter_any().filter(|c| c.is_expired()).map(key).collect();
+        for key in &ended {
+            self.remove(key);
+        }
+        self.count = self.store.iter_any().count();
+        let oldest = self.store.iter_any().next().map(key);
+        if let (Some(oldest), true) = (oldest, self.count > COOKIES_MAX) {
+            self.remove(&oldest);
+            self.count -= 1;
+        }
+    }
+
+    fn remove(&mut self, (domain, path, name): &(String, String, String)) {
+        self.store.remove(domain, path, name);
     }
 
     /// Sets a cookie as an answer from this URL would.
@@ -100,6 +132,10 @@ impl CookieJar {
         cookie.set_http_only(attributes.http_only);
         match self.store.insert_raw(&cookie, url) {
             // One that has ended already deletes its namesake, as it does from a server.
+            Ok(StoreAction::Inserted) => {
+                self.count_one();
+                Ok(())
+            }
             Ok(_) | Err(cookie_store::CookieError::Expired) => Ok(()),
             Err(error) => Err(bad(format!("cookie `{name}` cannot be set for this url"))
                 .with_detail(error.to_string())),
@@ -125,31 +161,28 @@ impl CookieJar {
         }
     }
 
-    /// Longer paths first (RFC 6265, 5.4); then by name, so that the order is the same each time.
+    /// Longer paths first, then in the order in which they were first set (RFC 6265, 5.4).
     fn matching(&self, url: &Url) -> Vec<&cookie_store::Cookie<'static>> {
         if self.is_empty() {
             return Vec::new();
         }
         let mut cookies = self.store.matches(url);
-        cookies.sort_by(|a, b| {
-            let by_path = b.path.as_ref().len().cmp(&a.path.as_ref().len());
-            by_path.then_with(|| a.name().cmp(b.name()))
-        });
+        cookies.sort_by_key(|cookie| Reverse(cookie.path.as_ref().len()));
         cookies
     }
 
     fn remove_where(&mut self, url: &Url, doomed: impl Fn(&cookie_store::Cookie<'_>) -> bool) {
-        let keys: Vec<(String, String, String)> = self
-            .store
-            .matches(url)
-            .into_iter()
-            .filter(|cookie| doomed(cookie))
-            .map(|c| (String::from(&c.domain), String::from(&c.path), c.name().to_owned()))
-            .collect();
-        for (domain, path, name) in keys {
-            self.store.remove(&domain, &path, &name);
+        let matching = self.store.matches(url).into_iter();
+        let keys: Vec<_> = matching.filter(|cookie| doomed(cookie)).map(key).collect();
+        for key in &keys {
+            self.remove(key);
         }
     }
+}
+
+/// Returns what tells cookies apart (RFC 6265, 5.3): domain, path and name.
+fn key(cookie: &cookie_store::Cookie<'_>) -> (String, String, String) {
+    (String::from(&cookie.domain), String::from(&cookie.path), cookie.name().to_owned())
 }
 
 /// A cookie as an answer set it.
@@ -247,9 +280,9 @@ mod tests {
             &answer(&["b=2; Path=/", "a=1; Path=/", "deep=3", "sec=4; Secure; Path=/"]),
         );
         let header = |text: &str| jar.header_for(&url(text));
-        assert_eq!(header("http://example.org/shop/x").as_deref(), Some("deep=3; a=1; b=2"));
-        assert_eq!(header("http://example.org/").as_deref(), Some("a=1; b=2"));
-        assert_eq!(header("https://example.org/").as_deref(), Some("a=1; b=2; sec=4"));
+        assert_eq!(header("http://example.org/shop/x").as_deref(), Some("deep=3; b=2; a=1"));
+        assert_eq!(header("http://example.org/").as_deref(), Some("b=2; a=1"));
+        assert_eq!(header("https://example.org/").as_deref(), Some("b=2; a=1; sec=4"));
         assert_eq!(header("http://other.org/"), None);
         assert_eq!(header("http://www.example.org/"), None);
     }
@@ -262,6 +295,103 @@ mod tests {
         assert_eq!(jar.cookies_for(&url("http://b.example.org/")), [("y".into(), "1".into())]);
         jar.store(&from, &answer(&["z=; Max-Age=0"]));
         assert_eq!(jar.header_for(&from).as_deref(), Some("y=1"));
+    }
+
+    #[test]
+    fn cookies_of_paths_of_one_length_go_in_the_order_in_which_they_were_set() {
+        let mut jar = CookieJar::new();
+        let from = url("http://example.org/");
+        jar.store(&from, &answer(&["c=1", "a=1", "b=1; Path=/x"]));
+        jar.store(&from, &answer(&["z=1", "c=2"]));
+        let header = jar.header_for(&url("http://example.org/x"));
+        assert_eq!(header.as_deref(), Some("b=1; c=2; a=1; z=1"));
+        jar.store(&from, &answer(&["c=; Max-Age=0"]));
+        jar.store(&from, &answer(&["c=3"]));
+        let pairs = jar.cookies_for(&from);
+        assert_eq!(pairs.iter().map(|(name, _)| name.as_str()).collect::<String>(), "caz");
+    }
+
+    /// What RFC 6265, 5.2 and 5.3, say of each line, and k6's jar does.
+    #[test]
+    fn what_an_answer_may_set_is_what_the_rfc_says() {
+        let from = "http://www.Example.org/a/b";
+        for (line, at, carried) in [
+            // Domains (5.1.3, 5.2.3).
+            ("x=1; Domain=.example.org", "http://other.example.org/a/", true),
+            ("x=1; Domain=EXAMPLE.ORG", "http://other.example.org/a/", true),
+            ("x=1; Domain=example.org", "http://badexample.org/a/", false),
+            ("x=1; Domain=ample.org", "http://example.org/a/", false),
+            ("x=1; Domain=", "http://www.example.org/a/", true),
+            ("x=1; Domain=", "http://sub.www.example.org/a/", false),
+            ("x=1; Domain=sub.www.example.org", "http://sub.www.example.org/a/", false),
+            // Paths (5.1.4, 5.2.4).
+            ("x=1", "http://www.example.org/a", true),
+            ("x=1", "http://www.example.org/ab", false),
+            ("x=1", "http://www.example.org/", false),
+            ("x=1; Path=/a/b", "http://www.example.org/a/b/c", true),
+            ("x=1; Path=/a/b", "http://www.example.org/a/bc", false),
+            ("x=1; Path=c", "http://www.example.org/a/c", true),
+            ("x=1; Path=/; Path=/a", "http://www.example.org/", false),
+            // Times (5.2.1, 5.2.2): `Max-Age` goes before `Expires`.
+            ("x=1; Path=/; Max-Age=-1", "http://www.example.org/", false),
+            (
+                "x=1; Path=/; Max-Age=60; Expires=Wed, 21 Oct 2015 07:28:00 GMT",
+                "http://www.example.org/",
+                true,
+            ),
+            ("x=1; Path=/; Max-Age=soon", "http://www.example.org/", true),
+            (
+                "x=1; Path=/; Expires=Wed, 21 Oct 2015 07:28:00 GMT",
+                "http://www.example.org/",
+                false,
+            ),
+            (
+                "x=1; Path=/; Expires=Wednesday, 21-Oct-15 07:28:00 GMT",
+                "http://www.example.org/",
+                false,
+            ),
+            (
+                "x=1; Path=/; Expires=Wed, 21-Oct-2015 07:28:00 GMT",
+                "http://www.example.org/",
+                false,
+            ),
+            ("x=1; Path=/; Expires=Wed Oct 21 07:28:00 2015", "http://www.example.org/", false),
+            ("x=1; Path=/; Expires=some time", "http://www.example.org/", true),
+            // Names and values (5.2).
+            ("=1; Path=/", "http://www.example.org/", false),
+            ("x; Path=/", "http://www.example.org/", false),
+            ("  x = 1 ; Path=/; Colour=blue; Secure=no", "https://www.example.org/", true),
+            ("x=1; Path=/; Secure", "http://www.example.org/", false),
+            ("x=1; Path=/; HttpOnly; SameSite=Strict", "http://www.example.org/", true),
+        ] {
+            let mut jar = CookieJar::new();
+            jar.store(&url(from), &answer(&[line]));
+            let expected = carried.then_some("x=1");
+            assert_eq!(jar.header_for(&url(at)).as_deref(), expected, "{line} at {at}");
+        }
+        // An address has nothing below it (5.1.3).
+        let mut jar = CookieJar::new();
+        jar.store(
+            &url("http://127.0.0.1/"),
+            &answer(&["x=1; Domain=0.0.1", "y=1; Domain=127.0.0.1"]),
+        );
+        assert_eq!(jar.header_for(&url("http://127.0.0.1/")).as_deref(), Some("y=1"));
+    }
+
+    #[test]
+    fn a_jar_holds_no_more_than_a_browser_and_forgets_the_oldest() {
+        let mut jar = CookieJar::new();
+        let from = url("http://example.org/");
+        let lines: Vec<String> = (0..COOKIES_MAX + 100).map(|n| format!("n{n}=1")).collect();
+        jar.store(&from, &answer(&lines.iter().map(String::as_str).collect::<Vec<_>>()));
+        let kept = jar.cookies_for(&from);
+        assert_eq!((kept.len(), kept[0].0.as_str()), (COOKIES_MAX, "n100"));
+        // Those that have ended make room for others.
+        let ended: Vec<String> = (100..1_100).map(|n| format!("n{n}=; Max-Age=0")).collect();
+        jar.store(&from, &answer(&ended.iter().map(String::as_str).collect::<Vec<_>>()));
+        jar.set(&from, "new", "1", &CookieAttributes::default()).expect("set");
+        let kept = jar.cookies_for(&from);
+        assert_eq!((kept.len(), kept[0].0.as_str()), (COOKIES_MAX - 999, "n1100"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What of the network the command line alone can allow, and errors of the network's options.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::Command;
 
 use super::bench::Bench;
@@ -100,4 +102,42 @@ fn a_rate_of_requests_is_limited_by_flag_and_option() {
     assert_eq!(plan(&["--rps", "300/m"])["http"]["rps"], 5.0);
     assert!(plan(&["--rps", "0"])["http"]["rps"].is_null());
     bench.kingtide(&["check", script, "--rps", "fast"]).exits(64).says(&["--rps: \"fast\" is not"]);
+}
+
+#[test]
+fn proxies_of_the_environment_count_where_they_are_allowed() {
+    let bench = Bench::new();
+    let script = bench.luau(
+        "function test.iteration()
+            local res = http.get(\"http://target.test/\")
+            kt.log.info(`it is {res.error_code}, {res.remote_address}`)
+        end",
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = listener.local_addr().unwrap();
+    let hosts = format!("target.test={target}");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _head = stream.read(&mut [0; 1000]).unwrap();
+            stream.write_all(b"HTTP/1.1 204 Here\r\n\r\n").unwrap();
+        }
+    });
+    // Nobody listens on this port, which is reserved.
+    let closed = "http://127.0.0.1:1";
+    let run = |args: &[&str], environment: &[(&str, &str)]| {
+        let args = [&["run", script, "--hosts", &hosts], args].concat();
+        bench.kingtide_with(&args, environment).exits(0)
+    };
+    let (direct, refused) = (format!("it is 0, {target}"), "it is 1212,");
+    run(&[], &[("HTTP_PROXY", closed)]).says(&[&direct]);
+    run(&["--proxy-from-env"], &[("HTTP_PROXY", closed)]).says(&[refused]);
+    run(&["--proxy-from-env"], &[("all_proxy", closed)]).says(&[refused]);
+    let except = [("HTTP_PROXY", closed), ("NO_PROXY", "target.test")];
+    run(&["--proxy-from-env"], &except).says(&[&direct]);
+    run(&["--proxy", closed], &[]).says(&[refused]);
+    let wrong = [("HTTP_PROXY", "gopher://u:secret@p:1")];
+    let said = bench.kingtide_with(&["check", script, "--proxy-from-env"], &wrong).exits(104);
+    let said = said.says(&["environment variable HTTP_PROXY: a proxy is not spoken to by"]);
+    assert!(!said.err.contains("secret"));
 }

@@ -1,13 +1,19 @@
 //! Requests through proxies, which write down what they were asked.
 
+use std::future::pending;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
 use kingtide::plan::Proxy;
-use kingtide::protocol::{Detour, ErrorKind, Extras, Request, Via};
+use kingtide::protocol::ws::{self, Answered, Handshake};
+use kingtide::protocol::{
+    Destination, Detour, ErrorKind, Extras, Headers, HttpClient, Request, Via,
+};
 use serde_json::json;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::certificates::Authority;
 use crate::loopback::{Peer, Server};
@@ -234,7 +240,7 @@ fn what_a_proxy_takes_its_time_for_is_connecting() {
     run(async || {
         let slow = Server::start(async |mut peer: Peer| {
             peer.request().await;
-            tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+            tokio::time::sleep(Duration::from_millis(60)).await;
             peer.write("HTTP/1.1 502 Nobody there\r\nContent-Length: 0\r\n\r\n").await;
             peer.hold().await;
         })
@@ -245,5 +251,59 @@ fn what_a_proxy_takes_its_time_for_is_connecting() {
         let timings = response.exchange.timings;
         assert!(timings.connecting.as_millis() >= 58, "{timings:?}");
         assert_eq!(timings.blocked, timings.total());
+    });
+}
+
+/// Consents to be a WebSocket.
+async fn consent(mut peer: Peer) {
+    let request = peer.request().await.expect("a handshake");
+    let accept = derive_accept_key(request.header("sec-websocket-key").expect("key").as_bytes());
+    let head = "HTTP/1.1 101 Go on\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+    peer.write(format!("{head}Sec-WebSocket-Accept: {accept}\r\n\r\n")).await;
+    peer.hold().await;
+}
+
+async fn connect(client: &HttpClient, url: &str) -> Answered {
+    let handshake = Handshake {
+        url: Rc::new(Destination::new(url.parse().expect("url"))),
+        headers: Headers::new(),
+        subprotocols: Vec::new(),
+        compression: None,
+        timeout: Duration::from_secs(10),
+        auth: None,
+        via: Via::default(),
+    };
+    ws::connect(client, handshake, None, pending()).await
+}
+
+#[test]
+fn a_websocket_goes_through_a_tunnel_whatever_its_scheme() {
+    run(async || {
+        let authority = Authority::new();
+        let config = Some(authority.server("target.test"));
+        let plain = Server::start(consent).await;
+        let secure = Server::listen(Ipv4Addr::LOCALHOST.into(), config, consent).await;
+        let http = ProxyServer::start(Speaks::Http).await;
+        let socks = ProxyServer::start(Speaks::Socks { password: false }).await;
+        for (proxy, scheme, before) in [(&http, "http", "CONNECT "), (&socks, "socks5h", "")] {
+            let options = json!({ "proxy": proxy.url(scheme), "tls_roots": [authority.pem] });
+            let client = client(plan(options));
+            for (scheme, server) in [("http", &plain), ("https", &secure)] {
+                let answered = connect(&client, &url(scheme, server)).await;
+                let exchange = &answered.response.exchange;
+                assert!(answered.opening.is_some(), "{scheme}: {:?}", exchange.error);
+                assert_eq!(exchange.remote_address, Some(proxy.address));
+                let target = format!("{before}target.test:{}", server.address.port());
+                assert!(proxy.asked.borrow().last().expect("asked").starts_with(&target));
+            }
+        }
+        assert_eq!(plain.seen.borrow()[0].line, "GET /a?b HTTP/1.1");
+        let blocking = json!({ "proxy": http.url("http"), "block_hostnames": ["blocked.test"] });
+        let client = client(plan(blocking));
+        let refused = connect(&client, "http://forbidden.test/").await;
+        assert_eq!(kind(&refused.response), ErrorKind::Proxy);
+        let blocked = connect(&client, "http://blocked.test/").await;
+        assert_eq!(kind(&blocked.response), ErrorKind::BlockedHost);
+        assert_eq!(http.asked.borrow().len(), 3);
     });
 }

@@ -81,3 +81,26 @@ fn sockets_that_cannot_be_used_are_network_errors() {
         }
     });
 }
+
+/// The one error code that TCP cannot be made to show reliably.
+#[test]
+fn a_server_that_closes_while_it_is_written_to_is_a_broken_pipe() {
+    run(async || {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("short.sock");
+        let listener = UnixListener::bind(&path).expect("bind");
+        tokio::task::spawn_local(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.expect("accept");
+                let mut some = [0; 1000];
+                stream.read_exact(&mut some).await.expect("a head and more");
+            }
+        });
+        let client = client(plan(json!({})));
+        let mut large = over(path, "http://app.test/");
+        large.method = http::Method::PUT;
+        large.body = vec![b'x'; 8 << 20].into();
+        let response = send(&client, large).await;
+        assert_eq!((kind(&response), kind(&response).code()), (ErrorKind::BrokenPipe, 1201));
+    });
+}

@@ -26,6 +26,8 @@ pub(super) struct Hop {
     pub(super) own_cookie: Option<Box<str>>,
     /// Whether the author gave the header `host`.
     pub(super) own_host: bool,
+    /// Whether the author gave the header `referer`.
+    pub(super) own_referer: bool,
     /// What few requests have.
     rare: Option<Box<Rare>>,
     /// Whether the head is the usual one.
@@ -70,6 +72,7 @@ impl Hop {
             url,
             own_cookie: None,
             own_host: false,
+            own_referer: false,
             rare,
             headers,
             body,
@@ -82,6 +85,7 @@ impl Hop {
             let cookies: Vec<_> = hop.headers.all("cookie").map(String::from_utf8_lossy).collect();
             hop.own_cookie = (!cookies.is_empty()).then(|| cookies.join("; ").into());
             hop.own_host = hop.headers.contains("host");
+            hop.own_referer = hop.headers.contains("referer");
         }
         hop
     }

@@ -10,9 +10,11 @@ use super::hop::Hop;
 use crate::protocol::cookie::{self, Cookie};
 use crate::protocol::{ErrorKind, Headers, ProtocolError};
 
-/// Returns whether an answer asks for another request. One without `location` is just an answer.
+/// Returns whether an answer asks for another request. One without `location`, or with an empty one,
+/// is just an answer.
 pub(super) fn is_redirect(status: StatusCode, headers: &Headers) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains("location")
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+        && headers.get("location").is_some_and(|location| !location.is_empty())
 }
 
 /// Turns a request into the one that its answer asks for.
@@ -64,8 +66,20 @@ pub(super) fn follow(
         hop.headers.remove("authorization");
         hop.forget_proof();
     }
+    if !hop.own_referer {
+        refer(hop, &next);
+    }
     hop.url = Rc::new(Destination::new(next));
     Ok(())
+}
+
+/// Says where the next request comes from (RFC 9110, 10.1.3), but not without TLS what went over TLS.
+fn refer(hop: &mut Hop, next: &Url) {
+    hop.headers.remove("referer");
+    if hop.url.scheme() != "https" || next.scheme() == "https" {
+        // What is a URL can stand in a head; its user and password are not in it.
+        let _infallible = hop.headers.append("referer", hop.url.absolute().as_bytes());
+    }
 }
 
 fn without_body(hop: &mut Hop) {
@@ -196,6 +210,37 @@ mod tests {
             follow(&mut hop, StatusCode::FOUND, &answer(location, None)).expect("location");
             assert_eq!(hop.headers.contains("host"), stays, "{location}");
         }
+    }
+
+    #[test]
+    fn the_next_request_says_where_it_comes_from() {
+        let referer = |hop: &Hop| {
+            hop.headers.get("referer").map(|value| String::from_utf8_lossy(value).into_owned())
+        };
+        let mut hop = post();
+        hop.url =
+            Rc::new(Destination::new(Url::parse("http://u:p@example.org/a?b#c").expect("url")));
+        let to = |hop: &mut Hop, location: &str| {
+            follow(hop, StatusCode::FOUND, &answer(location, None)).expect("location");
+        };
+        to(&mut hop, "https://example.org/x");
+        assert_eq!(referer(&hop).as_deref(), Some("http://example.org/a?b"));
+        to(&mut hop, "/y");
+        assert_eq!(referer(&hop).as_deref(), Some("https://example.org/x"));
+        to(&mut hop, "http://example.org/z");
+        assert_eq!(referer(&hop), None);
+        let mut own = post();
+        own.headers.insert("referer", b"mine").expect("valid");
+        own.own_referer = true;
+        to(&mut own, "/y");
+        assert_eq!(referer(&own).as_deref(), Some("mine"));
+    }
+
+    #[test]
+    fn an_empty_location_leads_nowhere() {
+        assert!(!is_redirect(StatusCode::FOUND, &answer("", None)));
+        assert!(is_redirect(StatusCode::FOUND, &answer("/", None)));
+        assert!(!is_redirect(StatusCode::NOT_MODIFIED, &answer("/", None)));
     }
 
     #[test]
