@@ -19,5 +19,6 @@ mod cli {
     mod network;
     mod options;
     mod rpc;
+    mod sharing;
     mod signals;
 }

@@ -1,12 +1,16 @@
-//! What the VUs of all workers have in common while a test runs, by name: the positions of feeds.
+//! What the VUs of all workers have in common while a test runs, by name: positions of feeds, and what
+//! scripts share.
 //!
 //! Workers share nothing by themselves; this is for scripts that ask for it. Things are looked up
 //! when a script is loaded, under a lock. What is used in iterations is in the thing itself: a
 //! counter that is one atomic operation, or a lock that is held for no longer than a look at a map.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, PoisonError};
+
+use super::mix::Schedule;
+use super::shared::{Barrier, Queue, Room, SharedMap};
 
 /// The most things of one kind.
 const NAMES_MAX: usize = 100_000;
@@ -16,6 +20,15 @@ const NAMES_MAX: usize = 100_000;
 pub(super) struct Common {
     /// How many rows each feed has handed out.
     pub(super) feeds: Named<AtomicU64>,
+    pub(super) counters: Named<AtomicI64>,
+    pub(super) maps: Named<SharedMap>,
+    pub(super) queues: Named<Queue>,
+    pub(super) barriers: Named<Barrier>,
+    pub(super) mixes: Named<Schedule>,
+    /// How many picks each scenario has made of each mix.
+    pub(super) picks: Named<AtomicU64>,
+    /// What maps and queues hold.
+    pub(super) room: Room,
 }
 
 /// Things by name, made when they are first asked for.
@@ -29,6 +42,11 @@ impl<T> Default for Named<T> {
 }
 
 impl<T> Named<T> {
+    /// Returns all things.
+    pub(super) fn all(&self) -> Vec<Arc<T>> {
+        self.0.with(|things| things.values().map(Arc::clone).collect())
+    }
+
     /// Returns the thing of a name.
     ///
     /// # Errors

@@ -4,12 +4,10 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::common::Common;
-use super::{DataSets, Files, Interrupt, RecentUrls, ScenarioEnd, Slices, Sockets};
-use crate::clock::{self, Instant};
+use super::{DataSets, Files, Interrupt, RecentUrls, ScenarioEnd, Slices, Sockets, TestStatus};
+use crate::clock::Instant;
 use crate::metrics::{Registry, Shard, TagSetId};
 use crate::plan::{Curve, HttpPlan, Plan, Statuses};
 use crate::protocol::{CookieJar, HttpClient, Network, RequestRate};
@@ -44,107 +42,6 @@ pub struct WorkerContext {
     pub events: Box<dyn Fn(Event)>,
     /// Facts of the whole test.
     pub status: Arc<TestStatus>,
-}
-
-/// Facts of the whole test that scripts may ask for, counted by all workers. Relaxed counters,
-/// touched once per iteration at most.
-#[derive(Debug, Default)]
-pub struct TestStatus {
-    /// Iterations that ended.
-    pub iterations_completed: AtomicU64,
-    /// Iterations that were cut off.
-    pub iterations_interrupted: AtomicU64,
-    /// The VUs of all scenarios.
-    pub vus: VuCounts,
-    /// The VUs of each scenario, in the plan's order.
-    pub scenarios: Vec<VuCounts>,
-    /// What scripts share between VUs.
-    pub(super) common: Common,
-    /// When the scenarios began, in microseconds after [`TestStatus::zero`], plus 1; 0: not yet.
-    began_us: AtomicU64,
-    /// The origin of times.
-    zero: std::sync::OnceLock<Instant>,
-}
-
-/// VUs of the test or of a scenario.
-#[derive(Debug, Default)]
-pub struct VuCounts {
-    /// Those that exist.
-    pub existing: Crowd,
-    /// Those that run an iteration.
-    pub active: Crowd,
-}
-
-/// How many of something there are, counted by all workers, and the most at once since the last
-/// look: the sum of what each worker saw at its own moment would be too many.
-#[derive(Debug, Default)]
-pub struct Crowd {
-    now: AtomicU64,
-    most: AtomicU64,
-}
-
-impl Crowd {
-    /// Counts one more.
-    pub fn enter(&self) {
-        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
-        // Mostly it is no new height, and reading disturbs nobody.
-        if now > self.most.load(Ordering::Relaxed) {
-            self.most.fetch_max(now, Ordering::Relaxed);
-        }
-    }
-
-    /// Counts one less.
-    pub fn leave(&self) {
-        self.now.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Returns how many there are.
-    pub fn now(&self) -> u64 {
-        self.now.load(Ordering::Relaxed)
-    }
-
-    /// Returns the most at once since the last time, at least as many as there were then.
-    pub fn take_most(&self) -> u64 {
-        let most = self.most.swap(0, Ordering::Relaxed);
-        // Who comes in between sets the new height itself.
-        self.most.fetch_max(self.now(), Ordering::Relaxed);
-        most
-    }
-}
-
-impl TestStatus {
-    /// Returns the status of a test with so many scenarios that has not begun.
-    pub fn new(scenarios: usize) -> Self {
-        let scenarios = std::iter::repeat_with(VuCounts::default).take(scenarios).collect();
-        Self { scenarios, ..Self::default() }
-    }
-
-    /// Returns the counts that a VU of a scenario enters: the test's and the scenario's.
-    pub fn counts(&self, scenario: usize) -> impl Iterator<Item = &VuCounts> {
-        std::iter::once(&self.vus).chain(self.scenarios.get(scenario))
-    }
-
-    /// Returns the origin of times, which is the same for all workers.
-    pub fn zero(&self) -> Instant {
-        *self.zero.get_or_init(clock::now)
-    }
-
-    /// Notes that the scenarios begin.
-    pub fn begin(&self, at: Instant) {
-        let zero = *self.zero.get_or_init(|| at);
-        let micros = at.duration_since(zero).as_micros() as u64;
-        self.began_us.store(micros + 1, Ordering::Relaxed);
-    }
-
-    /// Returns the time since the scenarios began, in seconds; 0 before.
-    pub fn elapsed_seconds(&self) -> f64 {
-        match (self.zero.get(), self.began_us.load(Ordering::Relaxed)) {
-            (Some(zero), began @ 1..) => {
-                clock::now().duration_since(*zero).as_secs_f64() - (began - 1) as f64 / 1e6
-            }
-            _ => 0.0,
-        }
-    }
 }
 
 /// What a worker tells the controller besides figures.
@@ -296,6 +193,8 @@ pub struct VuContext {
     pub interrupt: Rc<Interrupt>,
     /// What native code took while the script loaded that is not the script's time.
     pub excused: Cell<Duration>,
+    /// Bytes that native code allocated in the script's turns and keeps for all VUs.
+    pub lent: Cell<isize>,
     /// Tags that the script set on its VU: `kt.vu.tags.name = value`.
     tags: RefCell<BTreeMap<String, String>>,
     /// The groups that it is in, joined by `::` with one before each: `::checkout::pay`.
@@ -324,6 +223,7 @@ impl VuContext {
             expected,
             interrupt: Rc::default(),
             excused: Cell::default(),
+            lent: Cell::default(),
             tags: RefCell::default(),
             group: RefCell::default(),
             tag_set: Cell::new(TagSetId::EMPTY),
@@ -439,6 +339,11 @@ impl VuContext {
     /// Returns the path of the group that the VU is in: `::checkout::pay`.
     pub fn group(&self) -> String {
         self.group.borrow().clone()
+    }
+
+    /// Takes bytes off the account of the script's memory, which others keep from now on.
+    pub(super) fn lend(&self, bytes: isize) {
+        self.lent.set(self.lent.get() + bytes);
     }
 
     /// Looks a name up in the scenario's `env` over the test's.

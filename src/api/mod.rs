@@ -7,8 +7,7 @@
 
 pub use self::args::{Args, Fields, unknown as unknown_name};
 pub use self::context::{
-    Event, IterationFacts, LogLevel, Phase, ScenarioContext, TestStatus, VuContext, VuCounts,
-    WorkerContext,
+    Event, IterationFacts, LogLevel, Phase, ScenarioContext, VuContext, WorkerContext,
 };
 pub use self::data::DataSets;
 pub use self::error::{ApiError, ErrorKind};
@@ -18,6 +17,7 @@ pub use self::http::RecentUrls;
 pub use self::interrupt::{Interrupt, ScenarioEnd, Stop, Stopped};
 pub use self::kingtide::record_check;
 pub use self::slices::{Slice, Slices};
+pub use self::status::{TestStatus, VuCounts};
 pub use self::text::Text;
 pub use self::value::{Map, Name, Value};
 pub use self::ws::Sockets;
@@ -40,9 +40,12 @@ mod json;
 mod json_path;
 mod kingtide;
 mod metrics;
+mod mix;
 mod random;
 mod rpc;
+mod shared;
 mod slices;
+mod status;
 mod text;
 mod time;
 mod value;
@@ -62,6 +65,8 @@ pub const MODULES: &[Module] = &[
     time::MODULE,
     html::MODULE,
     data::MODULE,
+    shared::MODULE,
+    mix::MODULE,
 ];
 
 /// Every method that an [`Object`] may have, for languages that bind methods by name.
@@ -81,4 +86,9 @@ pub const METHOD_TABLES: &[&[Method]] = &[
     html::SELECTION_METHODS,
     data::ROWS_METHODS,
     data::FEED_METHODS,
+    shared::COUNTER_METHODS,
+    shared::MAP_METHODS,
+    shared::QUEUE_METHODS,
+    shared::BARRIER_METHODS,
+    mix::METHODS,
 ];

@@ -53,6 +53,9 @@ pub fn load(program: &Program, env: &BTreeMap<String, String>) -> Result<Loaded,
     let mut instance = host.instance(&vu)?;
     let options = instance.options()?;
     let functions = instance.functions();
+    if let Some(problem) = worker.status.missing_function(&functions) {
+        return Err(defect(problem));
+    }
     let registry = worker.registry.borrow().clone();
     Ok(Loaded { options, functions, registry, events: events.take() })
 }

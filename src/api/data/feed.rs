@@ -174,7 +174,7 @@ mod tests {
     fn rows(count: i64) -> Value {
         let naming = Naming { id: "test".to_owned(), name: "numbers".to_owned() };
         let values: Vec<Value> = (0..count).map(Value::Int).collect();
-        Value::object(RowsObject(Arc::new(Rows::values(naming, &values))))
+        Value::object(RowsObject(Arc::new(Rows::values(naming, &values).unwrap())))
     }
 
     /// Makes a feed as the script's top level does.

@@ -245,7 +245,9 @@ fn keep_array(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
                 .map_err(|problem| format!("item {place} of \"{name}\": {problem}"))?;
         }
         let naming = Naming { id: array_key(&name), name: format!("\"{name}\"") };
-        Ok(Content::Rows(Arc::new(Rows::values(naming, &items))))
+        let rows = Rows::values(naming, &items)?;
+        vu.lend(rows.bytes() as isize);
+        Ok(Content::Rows(Arc::new(rows)))
     })
 }
 

@@ -81,17 +81,23 @@ impl Rows {
     }
 
     /// Keeps values that a script made, each as JSON; `writable` has checked them.
-    pub(super) fn values(name: Naming, values: &[Value]) -> Self {
+    ///
+    /// # Errors
+    /// If they are too large.
+    pub(super) fn values(name: Naming, values: &[Value]) -> Result<Self, String> {
         let mut text = Vec::new();
         let mut starts = Vec::with_capacity(values.len());
         for value in values {
-            starts.push(text.len() as u32);
+            let Ok(start) = u32::try_from(text.len()) else {
+                return Err("an array may have 4 GiB as JSON".to_owned());
+            };
+            starts.push(start);
             serde_json::to_writer(&mut text, value).expect("it was found to be writable");
             text.push(b'\n');
         }
         text.shrink_to_fit();
         let text = String::from_utf8(text).expect("serde_json writes UTF-8");
-        Self::new(name, Form::Json, text, starts)
+        Ok(Self::new(name, Form::Json, text, starts))
     }
 
     fn new(name: Naming, form: Form, text: String, starts: Vec<u32>) -> Self {
@@ -211,7 +217,7 @@ mod tests {
         let mut map = Map::new();
         map.push("text", "a\nb");
         let values = [Value::Int(1), Value::Map(map), Value::Null, Value::List(Vec::new())];
-        let rows = Rows::values(naming(), &values);
+        let rows = Rows::values(naming(), &values).unwrap();
         assert_eq!(shown(&rows), ["1", "{\"text\":\"a\\nb\"}", "null", "[]"]);
     }
 

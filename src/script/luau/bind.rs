@@ -5,7 +5,7 @@ use std::rc::Rc;
 use mlua::{Function, Lua, Table};
 
 use super::kit::{Kit, interned};
-use super::raw::{self, Kept, Target, What};
+use super::raw::{self, Kept, Scripted, Target, What};
 use crate::api::{Module, Run};
 
 /// Binds every module's functions and constants.
@@ -27,13 +27,17 @@ pub(super) fn bind_modules(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
     keep_methods(lua, kit)
 }
 
-/// Keeps the methods with callbacks, which modules' functions with callbacks bring along.
+/// Keeps the methods of the prelude, which modules' functions with callbacks bring along.
 fn keep_methods(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
-    for pair in kit.makers().methods.pairs::<String, Table>() {
-        let (kind, methods) = pair?;
-        for pair in methods.pairs::<String, Function>() {
-            let (name, function) = pair?;
-            kit.scripted.borrow_mut().push((kind.clone(), name, Kept::new(lua, function)?));
+    let makers = kit.makers();
+    for (table, always) in [(&makers.methods, false), (&makers.callers, true)] {
+        for pair in table.pairs::<String, Table>() {
+            let (kind, methods) = pair?;
+            for pair in methods.pairs::<String, Function>() {
+                let (name, function) = pair?;
+                let own = Scripted { function: Kept::new(lua, function)?, always };
+                kit.scripted.borrow_mut().push((kind.clone(), name, own));
+            }
         }
     }
     Ok(())

@@ -218,6 +218,7 @@ impl Instance {
                 body.functions.insert(name.to_string_lossy(), kept);
             }
         }
+        body.slot.test.replace(Some(test.clone()));
         body.test = test;
         Ok(body)
     }

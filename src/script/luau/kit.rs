@@ -10,7 +10,7 @@ use mlua::{Function, Lua, Table};
 use super::chunks::Chunks;
 use super::memory;
 use super::meter::Raised;
-use super::raw::{self, Kept, Target, What};
+use super::raw::{self, Kept, Scripted, Target, What};
 use super::slot::Slot;
 use crate::api::Object;
 
@@ -30,6 +30,8 @@ pub(super) struct Makers {
     pub(super) scripted: Table,
     /// Methods with callbacks, by the object's type; filled while modules are bound.
     pub(super) methods: Table,
+    /// Methods that call the script whatever their arguments, likewise.
+    pub(super) callers: Table,
 }
 
 /// What the native functions of one Lua state share.
@@ -53,8 +55,8 @@ pub(super) struct Kit {
     running: RefCell<Option<Rc<Slot>>>,
     /// What bound functions refer to.
     targets: RefCell<Vec<Rc<Target>>>,
-    /// Methods with callbacks: the object's type, the name, the function.
-    pub(super) scripted: RefCell<Vec<(String, String, Kept)>>,
+    /// Methods of the prelude: the object's type, the name, the function.
+    pub(super) scripted: RefCell<Vec<(String, String, Scripted<Kept>)>>,
     /// By the object's type: tables of methods may share addresses.
     methods: RefCell<Vec<(&'static str, Rc<Target>)>>,
     panic: Cell<Option<Box<dyn Any + Send>>>,
@@ -166,11 +168,11 @@ impl Kit {
         Some(target)
     }
 
-    /// Returns what stands in a method's place when it gets a function.
-    fn scripted_method(&self, kind: &str, name: &str) -> Option<i32> {
+    /// Returns what the prelude has in a method's place.
+    fn scripted_method(&self, kind: &str, name: &str) -> Option<Scripted<i32>> {
         let scripted = self.scripted.borrow();
         let found = scripted.iter().find(|method| method.0 == kind && method.1 == name);
-        found.map(|method| method.2.id())
+        found.map(|(_, _, own)| Scripted { function: own.function.id(), always: own.always })
     }
 
     /// Keeps a panic of ours that happened inside of a call from a script.

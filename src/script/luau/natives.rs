@@ -48,6 +48,7 @@ pub(super) fn run_prelude(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
         strict: makers.raw_get("strict")?,
         scripted: makers.raw_get("scripted")?,
         methods: makers.raw_get("methods")?,
+        callers: makers.raw_get("callers")?,
     };
     if kit.makers.set(makers).is_err() {
         return Err(meter::Raised::error("the prelude ran twice"));
@@ -96,6 +97,13 @@ fn add_small_parts(lua: &Lua, kit: &Rc<Kit>, native: &Table) -> mlua::Result<()>
     let is_list =
         lua.create_function(move |lua, table: Table| Ok(raw::is_list(lua, &own, &table)))?;
     native.raw_set("is_list", is_list)?;
+    let own = Rc::clone(kit);
+    let entry = lua.create_function(move |_, name: LuaString| {
+        let slot = own.slot()?;
+        let test = slot.test.borrow();
+        test.as_ref().map_or(Ok(mlua::Value::Nil), |test| test.raw_get(name))
+    })?;
+    native.raw_set("entry", entry)?;
     let own = Rc::clone(kit);
     let missing = lua.create_function(move |_, (id, key): (usize, mlua::Value)| {
         let strict = own.strict.borrow();

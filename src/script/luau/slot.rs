@@ -35,6 +35,8 @@ pub(super) struct Slot {
     pub(super) wait: RefCell<Option<Wait>>,
     /// What its call came to, on the way into the coroutine.
     pub(super) answer: RefCell<Option<Result<Value, ApiError>>>,
+    /// What the script returned: its functions. Nothing while it loads.
+    pub(super) test: RefCell<Option<Table>>,
     /// Bytes that its objects hold natively.
     pub(super) held: Rc<Cell<usize>>,
     /// Bytes at which the state is collected for it.
@@ -87,6 +89,7 @@ impl Slot {
             thread: Cell::new(0),
             wait: RefCell::default(),
             answer: RefCell::default(),
+            test: RefCell::default(),
             held: Rc::default(),
             watermark: Cell::new(limit / 2),
             modules: RefCell::default(),

@@ -27,7 +27,7 @@ const PARAMS: usize = 16;
 type Result<T> = std::result::Result<T, Thrown>;
 
 /// Where a file's functions are evaluated: its functions, imports and constants.
-type Home = Rc<GlobalRuntimeState>;
+pub(super) type Home = Rc<GlobalRuntimeState>;
 
 /// A file's syntax tree, made to be imported.
 pub(super) struct Imported {
@@ -93,7 +93,7 @@ impl Imported {
 }
 
 /// Calls a function of a file from elsewhere.
-fn enter(
+pub(super) fn enter(
     current: &Rc<Current>,
     home: &Home,
     function: &Entry,

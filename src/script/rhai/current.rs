@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use rhai::{Dynamic, EvalAltResult, GlobalRuntimeState, Position};
 
+use super::border::Home;
+use super::entry::Entry;
 use super::fiber::{self, Fiber, Input, Step};
 use super::memory;
 use super::space::Spaces;
@@ -60,6 +62,8 @@ pub(super) struct Call {
     pub(super) modules: RefCell<BTreeMap<PathBuf, SharedModule>>,
     /// The script modules that are being loaded, outermost first.
     pub(super) loading: RefCell<Vec<PathBuf>>,
+    /// Where the entry's functions are evaluated; nothing while it loads.
+    pub(super) home: RefCell<Option<Home>>,
     /// Whether one of these offers methods of values, `fn string.shout()`.
     pub(super) has_methods: Cell<bool>,
     limits: ScriptLimits,
@@ -83,6 +87,7 @@ impl Call {
             waiting: Cell::new(Waiting::Loading),
             modules: RefCell::default(),
             loading: RefCell::default(),
+            home: RefCell::default(),
             has_methods: Cell::new(false),
             limits,
             ending: Cell::new(None),
@@ -169,6 +174,16 @@ impl Call {
         address >= self.floor.get()
     }
 
+    /// Takes what native code keeps for all VUs off the call's account; returns whether the call is
+    /// within its memory then.
+    #[cold]
+    fn settle(&self) -> bool {
+        let lent = self.vu.lent.take();
+        self.ceiling.set(self.ceiling.get().saturating_add(lent));
+        self.kept.set(self.kept.get() - lent);
+        memory::held() <= self.ceiling.get()
+    }
+
     /// Checks the clock: the script's time and its slice.
     #[cold]
     fn tick(&self) -> bool {
@@ -205,6 +220,8 @@ pub(super) fn terminated() -> Thrown {
 pub(super) struct Current {
     /// What calls evaluate in.
     pub(super) spaces: Spaces,
+    /// The functions of the entry that can be called from outside.
+    pub(super) entries: RefCell<Vec<Rc<Entry>>>,
     /// What the top level that ended last has left.
     pub(super) captured: RefCell<Option<GlobalRuntimeState>>,
     call: RefCell<Option<Rc<Call>>>,
@@ -217,6 +234,12 @@ pub(super) struct Current {
 }
 
 impl Current {
+    /// Returns the entry's function of a name with so many parameters.
+    pub(super) fn entry(&self, name: &str, params: usize) -> Option<Rc<Entry>> {
+        let entries = self.entries.borrow();
+        entries.iter().find(|e| e.params() == params && e.name() == name).map(Rc::clone)
+    }
+
     /// Returns the call that runs.
     pub(super) fn get(&self) -> Option<Rc<Call>> {
         self.call.borrow().clone()
@@ -279,7 +302,7 @@ impl Current {
         if here < call.watch.get() && !call.may_reach(here) {
             return Some(Dynamic::UNIT);
         }
-        if memory::held() > call.ceiling.get() {
+        if memory::held() > call.ceiling.get() && !call.settle() {
             call.end(Ending::Limit(ErrorKind::Memory));
             return Some(Dynamic::UNIT);
         }
@@ -335,7 +358,8 @@ impl<R> Running<R> {
         let left = allowed.saturating_sub(self.call.kept.get());
         self.call.ceiling.set(before.saturating_add(left));
         let step = self.fiber.resume(input);
-        self.call.kept.set(self.call.kept.get() + memory::held() - before);
+        let added = memory::held() - before - self.call.vu.lent.take();
+        self.call.kept.set(self.call.kept.get() + added);
         step
     }
 

@@ -38,6 +38,7 @@ use crate::units;
 
 mod advice;
 mod border;
+mod calls;
 mod checked;
 mod current;
 mod entry;
@@ -125,6 +126,7 @@ impl Host {
         let program = &library.program;
         let mut engine = new_engine(&limits, &current, methods);
         engine.set_module_resolver(Resolver(Rc::clone(&library)));
+        calls::register(&mut engine, &current, modules);
         let capture = Rc::clone(&current);
         engine.register_fn(CAPTURE, move |context: NativeCallContext<'_>| {
             *capture.captured.borrow_mut() = Some(context.global_runtime_state().clone());
@@ -138,7 +140,8 @@ impl Host {
         let capture = engine.compile(format!("{CAPTURE}();")).expect("a call is valid syntax");
         let mut ast = entry.merge(&capture);
         ast.set_source(name.as_str());
-        let entries = Entry::all(&ast, 1).into_iter().map(Rc::new).collect();
+        let entries: Vec<_> = Entry::all(&ast, 1).into_iter().map(Rc::new).collect();
+        current.entries.borrow_mut().clone_from(&entries);
         let shared = Shared { engine, library, current, limits, ast, entries, name };
         Ok(Self(Rc::new(shared)))
     }
@@ -167,7 +170,9 @@ impl Host {
         let mut global = fiber.map_err(no_stack)?.finish()?;
         global.level = 0;
         global.scope_level = 0;
-        let global = Some(Rc::new(global));
+        let global = Rc::new(global);
+        *call.home.borrow_mut() = Some(Rc::clone(&global));
+        let global = Some(global);
         Ok(Instance { shared: Rc::clone(shared), call, global, data: Dynamic::UNIT })
     }
 }
@@ -360,7 +365,12 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         // Constants may be nested as deeply as any value.
-        let values = (self.global.take(), self.call.modules.take(), std::mem::take(&mut self.data));
+        let values = (
+            self.global.take(),
+            self.call.home.take(),
+            self.call.modules.take(),
+            std::mem::take(&mut self.data),
+        );
         if let Ok(mut fiber) = Fiber::new(move || drop(values)) {
             fiber.resume(fiber::Input::Go);
         }

@@ -24,7 +24,7 @@ use crate::api::{Answer, ApiError, Args, Function, Module, Run, Value, VuContext
 const FURTHER: usize = 8;
 
 type Result<T> = std::result::Result<T, Box<EvalAltResult>>;
-type Now = fn(&Rc<VuContext>, Args) -> std::result::Result<Value, ApiError>;
+pub(super) type Now = fn(&Rc<VuContext>, Args) -> std::result::Result<Value, ApiError>;
 type Native = Box<dyn Fn(&NativeCallContext<'_>, &mut [&mut Dynamic]) -> Result<Dynamic>>;
 
 /// Returns a module's name as scripts import it.
@@ -175,7 +175,7 @@ fn values(
 }
 
 /// Returns a native part of a function that is written here.
-fn part(module: &Module, name: &str) -> Option<Now> {
+pub(super) fn part(module: &Module, name: &str) -> Option<Now> {
     module.functions.iter().find(|function| function.name == name).and_then(|function| {
         match function.run {
             Run::Now(run) => Some(run),
@@ -184,7 +184,7 @@ fn part(module: &Module, name: &str) -> Option<Now> {
     })
 }
 
-fn run_part(
+pub(super) fn run_part(
     call: &Call,
     part: Option<Now>,
     label: &'static str,

@@ -144,8 +144,7 @@ fn register_missing(engine: &mut Engine, current: &Rc<Current>) {
             current.note_missed(name, error.message);
             return Ok(None);
         }
-        let label = |kind, name| super::native::label(kind, ".", name);
-        call(&current, name, &label, args, Position::NONE).map(Some)
+        plain_call(&current, name, args, Position::NONE).map(Some)
     });
 }
 
@@ -199,6 +198,17 @@ fn entries(current: &Current, handle: &Handle) -> Result<Yields> {
         entry.insert("value".into(), to_dynamic(value));
         Ok(Dynamic::from_map(entry))
     })))
+}
+
+/// Calls a method of a name, outside of the tables of methods.
+pub(super) fn plain_call(
+    current: &Current,
+    name: &str,
+    args: &mut [&mut Dynamic],
+    position: Position,
+) -> Result<Dynamic> {
+    let label = |kind, name| super::native::label(kind, ".", name);
+    call(current, name, &label, args, position)
 }
 
 fn call(

@@ -44,8 +44,16 @@ pub(in crate::script::luau) struct Target {
     /// Whether it answers with an error's message or nil, and a value: for code of the prelude,
     /// which raises errors at the author's line.
     pub(in crate::script::luau) tells: bool,
-    /// What the prelude has in its place for calls with a function among the arguments.
-    pub(in crate::script::luau) scripted: Option<c_int>,
+    /// What the prelude has in its place.
+    pub(in crate::script::luau) scripted: Option<Scripted<c_int>>,
+}
+
+/// A function of the prelude that runs in a native one's place.
+pub(in crate::script::luau) struct Scripted<F> {
+    /// The function.
+    pub(in crate::script::luau) function: F,
+    /// Whether it runs in all calls, and not just in those with a function among the arguments.
+    pub(in crate::script::luau) always: bool,
 }
 
 impl Target {
@@ -126,8 +134,8 @@ fn run_scripted(kit: &Kit, stack: Stack, function: c_int) -> c_int {
 /// Calls a target with the arguments on the stack. May raise.
 pub(super) fn call(kit: &Kit, stack: Stack, target: &Target) -> c_int {
     let Some(slot) = kit.running() else { return stack.raise("no VU runs") };
-    if let Some(function) = target.scripted
-        && (1..=stack.top()).any(|index| stack.kind(index) == Kind::Function)
+    if let Some(Scripted { function, always }) = target.scripted
+        && (always || (1..=stack.top()).any(|index| stack.kind(index) == Kind::Function))
     {
         return run_scripted(kit, stack, function);
     }

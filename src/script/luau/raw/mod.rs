@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use mlua::{Lua, Thread};
 
-pub(super) use self::call::{Target, What};
+pub(super) use self::call::{Scripted, Target, What};
 use self::stack::Stack;
 pub(super) use self::turn::{Turn, begin, clear, frames, go_on, refuse, result, take_top};
 use super::kit::Kit;
