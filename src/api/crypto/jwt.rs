@@ -136,6 +136,11 @@ impl<'a> Token<'a> {
         }
     }
 
+    /// Returns whether a reader must understand more than this one does (RFC 7515, 4.1.11).
+    fn demands_extensions(&self) -> bool {
+        matches!(&self.header, Value::Map(header) if header.get("crit").is_some())
+    }
+
     fn claim(&self, name: &str) -> &Value {
         match &self.claims {
             Value::Map(claims) => claims.get(name).unwrap_or(&Value::Nil),
@@ -217,6 +222,11 @@ impl Expected {
         let Some(name) = token.name_of_algorithm() else {
             return Some("the token's header names no algorithm (`alg`)".to_owned());
         };
+        if token.demands_extensions() {
+            return Some(
+                "the token demands extensions that are not known here (`crit`)".to_owned(),
+            );
+        }
         if name == "none" {
             return Some("the token is not signed (`alg` is none)".to_owned());
         }

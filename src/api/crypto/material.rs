@@ -4,16 +4,20 @@ use std::fmt::Write as _;
 
 use super::{base64, no_encoding};
 use crate::api::encoding::unhex;
-use crate::api::{ApiError, Args};
+use crate::api::{ApiError, Args, Value};
 
 /// Takes an argument of one of these numbers of bytes.
 ///
 /// # Errors
 /// If it is of another length; it names the lengths.
 pub(super) fn take(args: &mut Args, index: usize, lengths: &[usize]) -> Result<Vec<u8>, ApiError> {
-    let given = args.bytes(index)?;
-    // Digits first: raw bytes of these lengths are no digits throughout.
-    let digits = unhex(&given).ok().filter(|bytes| lengths.contains(&bytes.len()));
+    let (given, text) = match args.take(index) {
+        Value::Text(text) => (text.into_bytes(), true),
+        Value::Bytes(bytes) => (bytes, false),
+        other => return Err(args.wrong(index, "a string or bytes", &other)),
+    };
+    // Digits first: raw bytes in a string of Luau are no digits throughout, but by a rare chance.
+    let digits = unhex(&given).ok().filter(|bytes| text && lengths.contains(&bytes.len()));
     if let Some(bytes) = digits {
         return Ok(bytes);
     }
@@ -55,14 +59,20 @@ pub(super) fn exactly<const N: usize>(args: &mut Args, index: usize) -> Result<[
 pub(super) fn encoded(args: &mut Args, index: usize, encoding: usize) -> Result<Vec<u8>, ApiError> {
     let given = args.bytes(index)?;
     let name = args.optional_text(encoding)?;
-    let read = match name.as_ref().map(|name| name.to_str()).as_deref() {
-        None => Ok(unhex(&given).unwrap_or_else(|_| given.to_vec())),
+    read(&args.call, name.as_ref().map(|name| name.to_str()).as_deref(), &given)
+}
+
+/// Returns the bytes that are given in an encoding; without one hexadecimal digits are those, and all
+/// else is raw.
+///
+/// # Errors
+/// If there is no such encoding, or the bytes are not in it.
+pub(super) fn read(call: &str, encoding: Option<&str>, given: &[u8]) -> Result<Vec<u8>, ApiError> {
+    let read = match encoding {
+        None => Ok(unhex(given).unwrap_or_else(|_| given.to_vec())),
         Some("binary") => Ok(given.to_vec()),
-        Some("hex") => unhex(&given),
-        Some(name) => match base64(name) {
-            Some(variant) => variant.decode(&given),
-            None => return Err(no_encoding(&args.call, name)),
-        },
+        Some("hex") => unhex(given),
+        Some(name) => base64(name).ok_or_else(|| no_encoding(call, name))?.decode(given),
     };
-    read.map_err(|problem| ApiError::usage(format!("{}: {problem}", args.call)))
+    read.map_err(|problem| ApiError::usage(format!("{call}: {problem}")))
 }

@@ -8,7 +8,9 @@ pub(super) use self::entropy::count;
 use super::encoding::{Base64, hex};
 use super::{ApiError, Args, Function, Module, Run, Value, VuContext};
 
+mod cipher;
 mod der;
+mod derive;
 mod digest;
 mod ed25519;
 mod entropy;
@@ -29,43 +31,19 @@ mod tests;
 pub(super) const MODULE: Module = Module {
     name: "crypto",
     functions: &[
-        Function { name: "md4", params: DATA, run: Run::Now(|_, args| digest(args, "md4")) },
-        Function { name: "md5", params: DATA, run: Run::Now(|_, args| digest(args, "md5")) },
-        Function {
-            name: "ripemd160",
-            params: DATA,
-            run: Run::Now(|_, args| digest(args, "ripemd160")),
-        },
-        Function { name: "sha1", params: DATA, run: Run::Now(|_, args| digest(args, "sha1")) },
-        Function { name: "sha224", params: DATA, run: Run::Now(|_, args| digest(args, "sha224")) },
-        Function { name: "sha256", params: DATA, run: Run::Now(|_, args| digest(args, "sha256")) },
-        Function { name: "sha384", params: DATA, run: Run::Now(|_, args| digest(args, "sha384")) },
-        Function { name: "sha512", params: DATA, run: Run::Now(|_, args| digest(args, "sha512")) },
-        Function {
-            name: "sha512_224",
-            params: DATA,
-            run: Run::Now(|_, args| digest(args, "sha512_224")),
-        },
-        Function {
-            name: "sha512_256",
-            params: DATA,
-            run: Run::Now(|_, args| digest(args, "sha512_256")),
-        },
-        Function {
-            name: "sha3_256",
-            params: DATA,
-            run: Run::Now(|_, args| digest(args, "sha3_256")),
-        },
-        Function {
-            name: "sha3_512",
-            params: DATA,
-            run: Run::Now(|_, args| digest(args, "sha3_512")),
-        },
-        Function {
-            name: "keccak256",
-            params: DATA,
-            run: Run::Now(|_, args| digest(args, "keccak256")),
-        },
+        of_data("md4", |_, args| digest(args, "md4")),
+        of_data("md5", |_, args| digest(args, "md5")),
+        of_data("ripemd160", |_, args| digest(args, "ripemd160")),
+        of_data("sha1", |_, args| digest(args, "sha1")),
+        of_data("sha224", |_, args| digest(args, "sha224")),
+        of_data("sha256", |_, args| digest(args, "sha256")),
+        of_data("sha384", |_, args| digest(args, "sha384")),
+        of_data("sha512", |_, args| digest(args, "sha512")),
+        of_data("sha512_224", |_, args| digest(args, "sha512_224")),
+        of_data("sha512_256", |_, args| digest(args, "sha512_256")),
+        of_data("sha3_256", |_, args| digest(args, "sha3_256")),
+        of_data("sha3_512", |_, args| digest(args, "sha3_512")),
+        of_data("keccak256", |_, args| digest(args, "keccak256")),
         Function {
             name: "hash",
             params: &["algorithm", "data", "encoding?"],
@@ -111,6 +89,26 @@ pub(super) const MODULE: Module = Module {
             name: "jwt.verify",
             params: &["token", "key", "options?"],
             run: Run::Now(jwt::verify),
+        },
+        Function {
+            name: "encrypt",
+            params: &["algorithm", "key", "iv", "data", "options?"],
+            run: Run::Now(cipher::encrypt),
+        },
+        Function {
+            name: "decrypt",
+            params: &["algorithm", "key", "iv", "data", "options?"],
+            run: Run::Now(cipher::decrypt),
+        },
+        Function {
+            name: "pbkdf2",
+            params: &["algorithm", "password", "salt", "iterations", "length", "encoding?"],
+            run: Run::Now(derive::pbkdf2),
+        },
+        Function {
+            name: "hkdf",
+            params: &["algorithm", "key", "salt", "info", "length", "encoding?"],
+            run: Run::Now(derive::hkdf),
         },
         Function { name: "jwt.decode", params: &["token"], run: Run::Now(jwt::decode) },
         Function {
@@ -162,7 +160,13 @@ pub(super) const MODULE: Module = Module {
     constants: &[],
 };
 
-const DATA: &[&str] = &["data", "encoding?"];
+/// Returns a digest's entry in the table.
+const fn of_data(
+    name: &'static str,
+    run: fn(&Rc<VuContext>, Args) -> Result<Value, ApiError>,
+) -> Function {
+    Function { name, params: &["data", "encoding?"], run: Run::Now(run) }
+}
 
 /// Returns bytes in the encoding that the argument at `index` names; in hexadecimal digits if it
 /// names none.

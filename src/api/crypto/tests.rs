@@ -270,6 +270,12 @@ fn a_key_s_kind_says_which_algorithms_there_are() {
     let unsigned = "eyJhbGciOiJub25lIn0.e30.";
     let said = problem(unsigned, "secret", Value::Nil);
     assert_eq!(said, "the token is not signed (`alg` is none)".into());
+    // The payload is to be read in another way (RFC 7797).
+    let crit = map([("b64", false.into()), ("crit", Value::List(vec!["b64".into()]))]);
+    let options = map([("headers", crit)]);
+    let token = text("jwt.sign", vec![map([]), "k".into(), options]);
+    let said = problem(&token, "k", Value::Nil);
+    assert_eq!(said, "the token demands extensions that are not known here (`crit`)".into());
     // Another algorithm than the one that was asked for.
     let options = map([("algorithm", "HS512".into())]);
     let token = text("jwt.sign", vec![map([]), "k".into(), options]);
