@@ -92,3 +92,14 @@ pub const METHOD_TABLES: &[&[Method]] = &[
     shared::BARRIER_METHODS,
     mix::METHODS,
 ];
+
+/// The names of named arguments and of fields, by the type that editors' stubs give them.
+pub const RECORDS: &[(&str, &[&str])] = &[
+    ("Params", http::PARAM_NAMES),
+    ("SessionDefaults", http::SESSION_NAMES),
+    ("AwsKey", http::AWS_NAMES),
+    ("Response", http::RESPONSE_FIELDS),
+    ("SocketParams", ws::PARAM_NAMES),
+    ("Socket", ws::SOCKET_FIELDS),
+    ("Reply", rpc::REPLY_FIELDS),
+];

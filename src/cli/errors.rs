@@ -49,22 +49,33 @@ impl CliError {
 
     /// Returns it for editors.
     pub(super) fn to_json(&self) -> serde_json::Value {
-        let (message, place) = match self {
-            Self::Usage(message) | Self::Output(message) | Self::Defect(message) => (message, None),
-            Self::Options(message, place, _) => {
-                let place =
-                    place.as_ref().map(|at| (at.file.clone(), at.line, at.column, at.width));
-                (message, place)
-            }
-            Self::Script(error) => {
-                let place = error.location.as_ref();
-                (&error.message, place.map(|at| (at.file.clone(), at.line, at.column, at.width)))
-            }
+        let help = match self {
+            Self::Options(_, _, help) => help.as_ref(),
+            Self::Script(error) => error.help.as_ref(),
+            Self::Usage(_) | Self::Output(_) | Self::Defect(_) => None,
         };
-        let place = place.map(|(file, line, column, width)| {
-            serde_json::json!({ "file": file, "line": line, "column": column, "width": width })
-        });
-        serde_json::json!({ "message": message, "location": place })
+        let message = match self {
+            Self::Usage(message)
+            | Self::Output(message)
+            | Self::Defect(message)
+            | Self::Options(message, ..) => message,
+            Self::Script(error) => &error.message,
+        };
+        let place = self.place().map(location);
+        serde_json::json!({ "message": message, "location": place, "help": help })
+    }
+
+    /// Returns whether it is about a place's line.
+    pub(super) fn is_at(&self, other: &Location) -> bool {
+        self.place().is_some_and(|place| place.file == other.file && place.line == other.line)
+    }
+
+    fn place(&self) -> Option<&Location> {
+        match self {
+            Self::Usage(_) | Self::Output(_) | Self::Defect(_) => None,
+            Self::Options(_, place, _) => place.as_ref(),
+            Self::Script(error) => error.location.as_ref(),
+        }
     }
 
     /// Returns an options error with the line of the script that sets the option.
@@ -83,6 +94,18 @@ impl From<SourceError> for CliError {
     fn from(error: SourceError) -> Self {
         Self::Usage(error.to_string())
     }
+}
+
+/// Returns a place as editors read it: lines and characters from 1, the end behind the last one.
+pub(super) fn location(at: &Location) -> serde_json::Value {
+    serde_json::json!({
+        "file": at.file,
+        "line": at.line,
+        "column": at.column,
+        "width": at.width,
+        "end_line": at.line,
+        "end_column": at.column + at.width,
+    })
 }
 
 /// Finds the line that defines a function, by any of the ways of both languages.

@@ -8,14 +8,18 @@ use std::rc::Rc;
 use crate::api::{Value, VuContext, WorkerContext};
 
 pub use self::error::{Location, ScriptError, ScriptErrorKind};
+pub use self::review::{Finding, Review, review};
 pub use self::source::{Language, Program, SourceError};
 
 mod error;
 pub mod luau;
 mod place;
+mod review;
 pub mod rhai;
 mod source;
 mod stdlib;
+pub mod stubs;
+mod syntax;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -47,6 +47,60 @@ fn check_tells_editors_what_is_wrong_and_where() {
 }
 
 #[test]
+fn check_finds_what_the_load_does_not_come_by_with_ranges() {
+    let bench = Bench::new();
+    let scripts = bench.both(
+        "function test.iteration()\n    http.gett(\"/\")\n    kt.log.inof(\"a\")\nend",
+        "fn iteration(data) {\n    http::gett(\"/\");\n    kt::log::inof(\"a\");\n}",
+    );
+    for script in scripts {
+        let ended = bench.kingtide(&["check", script]).exits(107);
+        ended.says(&["no function `gett`, did you mean `get`?", "did you mean `info`?"]);
+        let ended = bench.kingtide(&["check", "--json", script]).exits(107);
+        let json: Value = serde_json::from_str(&ended.out).unwrap();
+        assert_eq!((&json["ok"], &json["exit_code"]), (&false.into(), &107.into()));
+        let all = json["diagnostics"].as_array().unwrap();
+        assert_eq!(all.len(), 2, "{json:#}");
+        assert_eq!(all[0]["severity"], "error");
+        let place = &all[0]["location"];
+        assert_eq!(place["line"], place["end_line"]);
+        let (from, to) = (place["column"].as_u64().unwrap(), place["end_column"].as_u64().unwrap());
+        let line = bench
+            .read(script)
+            .lines()
+            .nth(place["line"].as_u64().unwrap() as usize - 1)
+            .unwrap()
+            .to_owned();
+        assert_eq!(&line[from as usize - 1..to as usize - 1], "gett");
+    }
+}
+
+#[test]
+fn check_warns_of_a_rate_that_pauses_make_impossible() {
+    let bench = Bench::new();
+    let load = |max: u64| {
+        let luau = format!(
+            "test.options = {{ scenarios = {{ buyers = {{ executor = \"constant-arrival-rate\", rate = 100, \
+             duration = \"10s\", pre_allocated_vus = 10, max_vus = {max} }} }} }}\n\
+             function test.iteration() kt.sleep(2) end"
+        );
+        let rhai = format!(
+            "fn options() {{ #{{ scenarios: #{{ buyers: #{{ executor: \"constant-arrival-rate\", rate: 100, \
+             duration: \"10s\", pre_allocated_vus: 10, max_vus: {max} }} }} }} }}\n\
+             fn iteration(data) {{ kt::sleep(2); }}"
+        );
+        (luau, rhai)
+    };
+    for (max, warned) in [(50, 1), (200, 0)] {
+        let (luau, rhai) = load(max);
+        for script in bench.both(&luau, &rhai) {
+            let ended = bench.kingtide(&["check", script]).exits(0);
+            assert_eq!(ended.count("need 200 VUs, but max_vus is 50"), warned, "{ended:?}");
+        }
+    }
+}
+
+#[test]
 fn demo_run_meets_its_thresholds_in_both_languages() {
     let bench = Bench::new();
     for lang in ["luau", "rhai"] {

@@ -12,7 +12,7 @@ use crate::protocol::{Auth, AwsKey, Credentials, Headers};
 const WANTED: &str = "{ basic = { user, password } }, { digest = { user, password } }, \
                       { bearer = token } or { aws = { ... } }";
 /// The names of `auth.aws`, as AWS's own tools have them.
-const AWS_NAMES: &[&str] =
+pub(in crate::api) const AWS_NAMES: &[&str] =
     &["access_key_id", "secret_access_key", "session_token", "region", "service"];
 
 /// Reads `auth = { basic = { user, password } }` (RFC 7617), `{ bearer = token }` (RFC 6750),

@@ -61,10 +61,14 @@ pub(super) const MODULE: Module = Module {
     constants: &[],
 };
 
+pub(super) use self::auth::AWS_NAMES;
 pub(super) use self::carrier::{Carried, Carrier, Extra};
 pub(super) use self::cookies::METHODS as JAR_METHODS;
-pub(super) use self::response::{HEADERS_METHODS, METHODS as RESPONSE_METHODS};
-pub(super) use self::session::METHODS as SESSION_METHODS;
+pub(super) use self::params::NAMES as PARAM_NAMES;
+pub(super) use self::response::{
+    FIELDS as RESPONSE_FIELDS, HEADERS_METHODS, METHODS as RESPONSE_METHODS,
+};
+pub(super) use self::session::{METHODS as SESSION_METHODS, NAMES as SESSION_NAMES};
 
 /// The verbs as functions and methods: name, HTTP method, whether a body follows the URL.
 const VERBS: &[(&str, &str, bool)] = &[

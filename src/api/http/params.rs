@@ -12,7 +12,7 @@ use crate::plan::Statuses;
 use crate::protocol::{BadHeader, Coding, Headers};
 
 /// The names of a request's `params`.
-pub(super) const NAMES: &[&str] = &[
+pub(in crate::api) const NAMES: &[&str] = &[
     "headers",
     "cookies",
     "jar",

@@ -22,7 +22,7 @@ pub(in crate::api) const METHODS: &[Method] = &[
 pub(in crate::api) const HEADERS_METHODS: &[Method] =
     &[Method { name: "all", params: &["name"], waits: false }];
 
-const FIELDS: &[&str] = &[
+pub(in crate::api) const FIELDS: &[&str] = &[
     "status",
     "status_text",
     "ok",

@@ -32,7 +32,7 @@ pub(super) struct Session {
 }
 
 /// The names of a session's defaults.
-const NAMES: &[&str] =
+pub(in crate::api) const NAMES: &[&str] =
     &["base_url", "headers", "tags", "timeout", "auth", "tls", "proxy", "socket"];
 
 /// `http.session{ base_url = ..., headers = ..., tags = ..., timeout = ..., auth = ..., ... }`

@@ -7,7 +7,7 @@ pub(super) use self::client::METHODS as CLIENT_METHODS;
 pub(super) use self::feed::{
     MESSAGES_METHODS as NOTIFICATIONS_METHODS, METHODS as SUBSCRIPTION_METHODS,
 };
-pub(super) use self::reply::METHODS as REPLY_METHODS;
+pub(super) use self::reply::{FIELDS as REPLY_FIELDS, METHODS as REPLY_METHODS};
 use super::{Function, Module, Run};
 
 mod call;

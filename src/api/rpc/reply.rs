@@ -17,7 +17,8 @@ pub(in crate::api) const METHODS: &[Method] = &[
     Method { name: "raw", params: &["path?"], waits: false },
 ];
 
-const FIELDS: &[&str] = &["ok", "result", "error", "id", "method", "status", "duration"];
+pub(in crate::api) const FIELDS: &[&str] =
+    &["ok", "result", "error", "id", "method", "status", "duration"];
 
 /// Bytes of what came in place of an answer that an error shows.
 const SHOWN: usize = 1024;

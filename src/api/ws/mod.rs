@@ -7,7 +7,8 @@ use crate::protocol::ws;
 
 pub(super) use self::line::{Came, Line, Lost, Open};
 pub(super) use self::messages::METHODS as MESSAGES_METHODS;
-pub(super) use self::socket::METHODS as SOCKET_METHODS;
+pub(super) use self::params::NAMES as PARAM_NAMES;
+pub(super) use self::socket::{FIELDS as SOCKET_FIELDS, METHODS as SOCKET_METHODS};
 pub use self::sockets::Sockets;
 
 mod connect;

@@ -5,7 +5,7 @@ use crate::protocol::ws::Deflate;
 use crate::protocol::{BadHeader, Headers};
 
 /// The names of a handshake's own `params`, behind those that it shares with requests.
-pub(super) const NAMES: &[&str] = &[
+pub(in crate::api) const NAMES: &[&str] = &[
     "headers",
     "cookies",
     "jar",

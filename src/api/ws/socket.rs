@@ -28,7 +28,7 @@ pub(in crate::api) const METHODS: &[Method] = &[
     Method { name: "close", params: &["code?", "reason?"], waits: true },
 ];
 
-const FIELDS: &[&str] = &[
+pub(in crate::api) const FIELDS: &[&str] = &[
     "open",
     "url",
     "status",

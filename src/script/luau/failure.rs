@@ -11,7 +11,9 @@ use super::meter::Raised;
 use super::raw::from_lua;
 use super::slot::{Frame, Slot};
 use crate::api::{ErrorKind, Stop, Value};
+use crate::script::syntax::tokens::{Dialect, Kind, tokens};
 use crate::script::{Location, ScriptError, ScriptErrorKind, place};
+use crate::units;
 
 /// What Luau says when an allocation passes the limit.
 const NO_MEMORY: &str = "not enough memory";
@@ -138,7 +140,8 @@ pub(super) fn raised(lua: &Lua, kit: &Kit, slot: &Slot, value: &mlua::Value) -> 
     locate_in(kit, &mut error, spot, &trace);
     error.help = match kind {
         ScriptErrorKind::Uncaught(kind) if limit_help(kind).is_some() => limit_help(kind),
-        _ => advice(&error.message, error.location.as_ref()),
+        _ => advice(&error.message, error.location.as_ref())
+            .or_else(|| misspelt(kit, &error.message, error.location.as_ref()?)),
     };
     error
 }
@@ -201,6 +204,72 @@ fn locate(chunks: &Chunks, name: &str, line: u32, message: &str) -> Option<Locat
         });
     }
     Some(Location { file: name.to_owned(), line, column, width, source })
+}
+
+/// Libraries and functions that every script has.
+pub(in crate::script) const GLOBALS: &[&str] = &[
+    "assert",
+    "bit32",
+    "buffer",
+    "collectgarbage",
+    "coroutine",
+    "error",
+    "getmetatable",
+    "ipairs",
+    "math",
+    "next",
+    "pairs",
+    "pcall",
+    "print",
+    "rawequal",
+    "rawget",
+    "rawlen",
+    "rawset",
+    "require",
+    "select",
+    "setmetatable",
+    "string",
+    "table",
+    "tonumber",
+    "tostring",
+    "type",
+    "typeof",
+    "unpack",
+    "utf8",
+    "vector",
+    "xpcall",
+];
+
+/// Returns advice on a name that nothing was ever assigned to, if another is near.
+fn misspelt(kit: &Kit, message: &str, location: &Location) -> Option<String> {
+    if !message.starts_with("attempt to call a nil") && !message.starts_with("attempt to index nil")
+    {
+        return None;
+    }
+    let from = location.column.saturating_sub(1) as usize;
+    let name: String = location
+        .source
+        .chars()
+        .skip(from)
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect();
+    let text = kit.chunks.get(&location.file)?.text;
+    let (tokens, _) = tokens(&text, Dialect::Luau)?;
+    let mut known: Vec<&str> = GLOBALS.to_vec();
+    let mut before = "";
+    for token in &tokens {
+        let declared = matches!(before, "local" | "function" | "for");
+        if token.kind == Kind::Name && (declared || matches!(before, "," | "(")) {
+            if token.text != name {
+                known.push(token.text);
+            } else if declared {
+                // It is there: its value is what is wrong.
+                return None;
+            }
+        }
+        before = token.text;
+    }
+    units::nearest(&name, known).map(|near| format!("did you mean `{near}`?"))
 }
 
 fn kind_of(message: &str) -> ScriptErrorKind {
@@ -268,6 +337,30 @@ const MODULES: [&str; 20] = [
     "k6",
 ];
 
+/// Returns advice on a name that is not there, but that many expect.
+pub(in crate::script) fn advice_on_name(name: &str) -> Option<String> {
+    if name == "kt" {
+        return Some("`kt` is not loaded: local kt = require(\"@kingtide\")".to_owned());
+    }
+    if MODULES.contains(&name) {
+        return Some(format!(
+            "`{name}` is not loaded: local {name} = require(\"@kingtide/{name}\")"
+        ));
+    }
+    match name {
+        "os" | "io" | "debug" | "package" => Some(format!(
+            "scripts have no `{name}`: time is in @kingtide/time, files in @kingtide/data"
+        )),
+        "loadstring" | "load" | "dofile" => {
+            Some("scripts cannot compile text; use require(\"./file\")".to_owned())
+        }
+        "sleep" | "check" | "group" | "fail" => {
+            Some(format!("call it as kt.{name}, with local kt = require(\"@kingtide\")"))
+        }
+        _ => None,
+    }
+}
+
 /// Returns advice on common mistakes.
 fn advice(message: &str, location: Option<&Location>) -> Option<String> {
     let source = location.map_or("", |location| location.source.as_str());
@@ -281,27 +374,7 @@ fn advice(message: &str, location: Option<&Location>) -> Option<String> {
     if message.starts_with("attempt to index nil with")
         || message.starts_with("attempt to call a nil")
     {
-        let root = spot.split(['.', ':', '[']).next().unwrap_or_default();
-        if root == "kt" {
-            return Some("`kt` is not loaded: local kt = require(\"@kingtide\")".to_owned());
-        }
-        if MODULES.contains(&root) {
-            return Some(format!(
-                "`{root}` is not loaded: local {root} = require(\"@kingtide/{root}\")"
-            ));
-        }
-        return match root {
-            "os" | "io" | "debug" | "package" => Some(format!(
-                "scripts have no `{root}`: time is in @kingtide/time, files in @kingtide/data"
-            )),
-            "loadstring" | "load" | "dofile" => {
-                Some("scripts cannot compile text; use require(\"./file\")".to_owned())
-            }
-            "sleep" | "check" | "group" | "fail" => {
-                Some(format!("call it as kt.{root}, with local kt = require(\"@kingtide\")"))
-            }
-            _ => None,
-        };
+        return advice_on_name(spot.split(['.', ':', '[']).next().unwrap_or_default());
     }
     if message.starts_with("attempt to modify a read-only table") {
         return Some("copy it first: local copy = table.clone(t)".to_owned());

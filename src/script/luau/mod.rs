@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 use self::chunks::Chunks;
+pub(super) use self::failure::{GLOBALS, advice_on_name};
 use self::instance::Body;
 use self::state::State;
 use super::{Program, ScriptError, ScriptErrorKind};

@@ -2,6 +2,7 @@
 
 use rhai::{EvalAltResult, LexError, ParseErrorType};
 
+use crate::api::MODULES;
 use crate::script::{Location, place};
 use crate::units;
 
@@ -34,6 +35,151 @@ fn sign_of_others(sign: &str) -> Option<&'static str> {
         "->" => "functions in Rhai name no types",
         _ => return None,
     })
+}
+
+/// Functions that every script has, and that may be called by their bare names.
+const BUILT_IN: &[&str] = &[
+    "Fn",
+    "PI",
+    "E",
+    "abs",
+    "all",
+    "append",
+    "as_string",
+    "bits",
+    "blob",
+    "bytes",
+    "call",
+    "ceiling",
+    "chars",
+    "chop",
+    "clear",
+    "contains",
+    "cos",
+    "crop",
+    "curry",
+    "debug",
+    "dedup",
+    "drain",
+    "elapsed",
+    "ends_with",
+    "eval",
+    "exit",
+    "exp",
+    "extract",
+    "fill_with",
+    "filter",
+    "find",
+    "find_map",
+    "floor",
+    "for_each",
+    "fraction",
+    "get",
+    "get_bit",
+    "hypot",
+    "index_of",
+    "insert",
+    "int",
+    "is_anonymous",
+    "is_blob",
+    "is_def_fn",
+    "is_def_var",
+    "is_empty",
+    "is_even",
+    "is_finite",
+    "is_infinite",
+    "is_nan",
+    "is_odd",
+    "is_shared",
+    "is_zero",
+    "keys",
+    "len",
+    "ln",
+    "log",
+    "make_lower",
+    "make_upper",
+    "map",
+    "max",
+    "min",
+    "mixin",
+    "name",
+    "order",
+    "pad",
+    "parse_float",
+    "parse_int",
+    "parse_json",
+    "pop",
+    "print",
+    "push",
+    "range",
+    "reduce",
+    "reduce_rev",
+    "remove",
+    "replace",
+    "retain",
+    "reverse",
+    "round",
+    "set",
+    "set_bit",
+    "shift",
+    "sign",
+    "sin",
+    "some",
+    "sort",
+    "sort_by",
+    "sort_desc",
+    "splice",
+    "split",
+    "split_rev",
+    "sqrt",
+    "starts_with",
+    "sub_string",
+    "tag",
+    "tan",
+    "timestamp",
+    "to_array",
+    "to_blob",
+    "to_chars",
+    "to_debug",
+    "to_degrees",
+    "to_float",
+    "to_int",
+    "to_json",
+    "to_lower",
+    "to_radians",
+    "to_string",
+    "to_upper",
+    "trim",
+    "truncate",
+    "type_of",
+    "values",
+    "write",
+    "zip",
+];
+
+/// Returns whether every script has a function of this name.
+pub(in crate::script) fn is_built_in(name: &str) -> bool {
+    BUILT_IN.contains(&name)
+}
+
+/// Returns how the function of `kingtide` is called that has this name.
+pub(in crate::script) fn offered(name: &str) -> Option<String> {
+    let own = MODULES.iter().find(|module| module.name.is_empty())?;
+    let known = own.functions.iter().any(|function| function.name == name);
+    (known && !name.starts_with('_')).then(|| format!("kt::{name}"))
+}
+
+/// Returns what is said about a module that was not imported, and what to do about it.
+pub(in crate::script) fn unknown_module(alias: &str) -> (String, Option<String>) {
+    let module = match alias {
+        "kt" | "kingtide" => Some("kingtide".to_owned()),
+        alias => {
+            let known = MODULES.iter().any(|module| module.name == alias);
+            known.then(|| format!("kingtide/{alias}"))
+        }
+    };
+    let help = module.map(|module| format!("add `import \"{module}\" as {alias};` at the top"));
+    (format!("unknown module `{alias}`"), help)
 }
 
 /// Finds a better place for an error than the engine's, and advice that needs the source.

@@ -22,6 +22,7 @@ use std::rc::Rc;
 
 use rhai::{AST, Dynamic, Engine, GlobalRuntimeState, NativeCallContext, Scope};
 
+pub(super) use self::advice::{is_built_in, offered, unknown_module};
 use self::current::{Call, Current, Running, Waiting};
 use self::entry::Entry;
 use self::explain::Explain;
