@@ -16,6 +16,8 @@ const STUBS: &[(&str, &str)] = &[
     ("rpc", include_str!("../../../stdlib/types/rpc.luau")),
     ("metrics", include_str!("../../../stdlib/types/metrics.luau")),
     ("data", include_str!("../../../stdlib/types/data.luau")),
+    ("shared", include_str!("../../../stdlib/types/shared.luau")),
+    ("mix", include_str!("../../../stdlib/types/mix.luau")),
     ("json", include_str!("../../../stdlib/types/json.luau")),
     ("encoding", include_str!("../../../stdlib/types/encoding.luau")),
     ("crypto", include_str!("../../../stdlib/types/crypto.luau")),
