@@ -172,19 +172,30 @@ impl Call {
         } else {
             Some(Box::new(Params::read(vu, &mut fields, session)?))
         };
-        if body.upload.is_some()
-            && let Some(params) = &params
-        {
-            let refused = match params.way.refuses_uploads() {
-                None if params.compression.is_empty() => None,
-                None => Some("`compression` needs a body in memory: send a file that is packed"),
-                refused => refused,
-            };
-            if let Some(why) = refused {
-                return Err(ApiError::usage(format!("{}: params: {why}", args.call)));
-            }
+        Self::new(&args.call, method, address, body, params)
+    }
+
+    /// Returns a call.
+    ///
+    /// # Errors
+    /// If its params ask for what cannot be done to a body that is not in memory.
+    fn new(
+        place: &str,
+        method: http::Method,
+        address: Address,
+        body: body::Body,
+        params: Option<Box<Params>>,
+    ) -> Result<Self, ApiError> {
+        let params_of_upload = params.as_ref().filter(|_| body.upload.is_some());
+        let refused = params_of_upload.and_then(|params| match params.way.refuses_uploads() {
+            None if params.compression.is_empty() => None,
+            None => Some("`compression` needs a body in memory: send a file that is packed"),
+            refused => refused,
+        });
+        match refused {
+            Some(why) => Err(ApiError::usage(format!("{place}: params: {why}"))),
+            None => Ok(Self { method, address, body, params }),
         }
-        Ok(Self { method, address, body, params })
     }
 }
 

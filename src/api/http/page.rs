@@ -39,7 +39,7 @@ impl Answered {
         })?;
         let url = self.resolved(place, &document, href)?;
         let params = read_params(vu, place, &mut fields)?;
-        request(vu, http::Method::GET, &url, Body::default(), params)
+        request(vu, place, http::Method::GET, &url, Body::default(), params)
     }
 
     /// `response:submit_form{ form_selector = "form", submit_selector = ..., fields = {...},
@@ -92,7 +92,7 @@ impl Answered {
             Sending::Body(encoding) => (http::Method::POST, body(vu, place, encoding, pairs)?),
         };
         let params = read_params(vu, place, &mut fields)?;
-        request(vu, method, &url, body, params)
+        request(vu, place, method, &url, body, params)
     }
 
     /// Returns the body as a document, which is parsed once.
@@ -171,13 +171,14 @@ fn read_params(
 
 fn request(
     vu: &Rc<VuContext>,
+    place: &str,
     method: http::Method,
     url: &str,
     body: Body,
     params: Option<Box<Params>>,
 ) -> Result<Wait, ApiError> {
     let address = Address::read(&url.into(), None, &vu.worker.urls).expect("it is text");
-    Ok(answer(vu, Call { method, address, body, params }))
+    Ok(answer(vu, Call::new(place, method, address, body, params)?))
 }
 
 /// Returns what a form sends before anything is filled in.
