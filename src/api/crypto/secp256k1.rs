@@ -49,6 +49,8 @@ pub(super) fn sign(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError>
     map.push("r", form(r)?);
     map.push("s", form(s)?);
     map.push("recovery_id", i64::from(recovery_id.to_byte()));
+    // Known by now, and dear to make again.
+    map.push("public_key", form(key.verifying_key().to_sec1_point(false).as_bytes())?);
     Ok(Value::Map(map))
 }
 
@@ -148,6 +150,7 @@ mod tests {
             assert_eq!(member(&signed, "r"), r.into());
             assert_eq!(member(&signed, "s"), s.into());
             assert_eq!(member(&signed, "signature"), format!("{r}{s}").into());
+            assert_eq!(member(&signed, "public_key"), format!("04{G}{G_Y}").into());
             let again = run("secp256k1.sign", vec![one(), digest(saying)]).unwrap();
             assert_eq!(signed, again);
         }
