@@ -91,7 +91,7 @@ fn start(program: &Path, folder: &Path) -> (Nginx, [u16; 2]) {
     panic!("nginx does not start:\n{log}");
 }
 
-const SCRIPT: &str = r#"
+const LUAU: &str = r#"
 local kt = require("@kingtide")
 local http = require("@kingtide/http")
 local test = {}
@@ -108,6 +108,21 @@ end
 return test
 "#;
 
+const RHAI: &str = r#"
+import "kingtide" as kt;
+import "kingtide/http" as http;
+fn iteration() {
+    let former = http::get(kt::env("OLD"));
+    let latter = http::get(kt::env("NEW"));
+    kt::check(former, #{ "old": |r| r.body == "CN=vu 7" && r.tls_version == "tls1.2" });
+    kt::check(latter, #{ "new": |r| r.body == "CN=vu 7" && r.tls_version == "tls1.3" });
+    let nobody = http::get(kt::env("STRANGER"));
+    kt::check(nobody, #{ nobody: |r| r.status == 400 });
+    let none = http::get(kt::env("NEW"), #{ tls: #{ max_version: "tls1.2" } });
+    kt::check(none, #{ "no version": |r| r.error_code == 1300 });
+}
+"#;
+
 const OPTIONS: &str = r#"
 tls_roots = ["ca.pem"]
 tls_cipher_suites = ["TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"]
@@ -120,6 +135,21 @@ checks = ["rate == 1", "count == 4"]
 [hosts]
 "stranger.test" = "127.0.0.1"
 "#;
+
+/// Returns the answered requests of the log, once there are so many: nginx writes a line when the client
+/// has its answer already.
+fn logged(log: &Path, wanted: usize) -> Vec<String> {
+    let limit = clock::now() + Duration::from_secs(10);
+    loop {
+        let text = fs::read_to_string(log).unwrap();
+        let lines = text.lines().filter(|line| !line.ends_with('|'));
+        let lines: Vec<String> = lines.map(str::to_owned).collect();
+        if lines.len() >= wanted || clock::now() > limit {
+            return lines;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
 
 #[test]
 fn nginx_knows_who_the_vus_are() {
@@ -134,35 +164,40 @@ fn nginx_knows_who_the_vus_are() {
         ("server.key", &key),
         ("vu.pem", &vu.cert),
         ("vu.key", &vu.key),
-        ("test.luau", SCRIPT),
+        ("test.luau", LUAU),
+        ("test.rhai", RHAI),
         ("kingtide.toml", OPTIONS),
     ] {
         fs::write(folder.path().join(name), text).unwrap();
     }
     let (nginx, [old, new]) = start(&program, folder.path());
-    let script = folder.path().join("test.luau");
-    let keys = folder.path().join("keys.log");
     let urls = [
         format!("OLD=https://127.0.0.1:{old}/"),
         format!("NEW=https://127.0.0.1:{new}/"),
         format!("STRANGER=https://stranger.test:{new}/"),
     ];
-    let key_log = format!("--tls-key-log={}", keys.display());
     let [a, b, c] = urls.each_ref().map(String::as_str);
-    let ran = run(script.to_str().unwrap(), &["-e", a, "-e", b, "-e", c, &key_log]);
+    let log = folder.path().join("access.log");
+    for name in ["test.luau", "test.rhai"] {
+        // nginx goes on at the end of what is there.
+        fs::File::create(&log).unwrap();
+        let script = folder.path().join(name);
+        let keys = folder.path().join(format!("{name}.keys"));
+        let key_log = format!("--tls-key-log={}", keys.display());
+        let ran = run(script.to_str().unwrap(), &["-e", a, "-e", b, "-e", c, &key_log]);
+        assert_eq!(ran.code, 0, "{}", ran.text);
+        assert_eq!(
+            logged(&log, 3),
+            [
+                "TLSv1.2|ECDHE-ECDSA-CHACHA20-POLY1305|SUCCESS|200",
+                "TLSv1.3|TLS_AES_128_GCM_SHA256|SUCCESS|200",
+                "TLSv1.3|TLS_AES_128_GCM_SHA256|NONE|400",
+            ],
+            "{name}"
+        );
+        let keys = fs::read_to_string(keys).unwrap();
+        assert_eq!(keys.lines().filter(|line| line.starts_with("CLIENT_RANDOM ")).count(), 1);
+        assert!(keys.lines().any(|line| line.starts_with("CLIENT_TRAFFIC_SECRET_0 ")));
+    }
     drop(nginx);
-    assert_eq!(ran.code, 0, "{}", ran.text);
-    let log = fs::read_to_string(folder.path().join("access.log")).unwrap();
-    let seen: Vec<&str> = log.lines().filter(|line| !line.ends_with('|')).collect();
-    assert_eq!(
-        seen,
-        [
-            "TLSv1.2|ECDHE-ECDSA-CHACHA20-POLY1305|SUCCESS|200",
-            "TLSv1.3|TLS_AES_128_GCM_SHA256|SUCCESS|200",
-            "TLSv1.3|TLS_AES_128_GCM_SHA256|NONE|400",
-        ]
-    );
-    let keys = fs::read_to_string(keys).unwrap();
-    assert_eq!(keys.lines().filter(|line| line.starts_with("CLIENT_RANDOM ")).count(), 1);
-    assert!(keys.lines().any(|line| line.starts_with("CLIENT_TRAFFIC_SECRET_0 ")));
 }
