@@ -205,6 +205,24 @@ fn tests_that_stand_for_claims_exist() {
 }
 
 #[test]
+fn cases_that_call_the_standard_library_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(root.join("docs/stdlib.md")).expect("it is text");
+    let rows = document.lines().filter(|line| line.starts_with("| `"));
+    let cases: Vec<&str> = rows
+        .filter_map(|row| row.trim_end_matches(" |").rsplit('|').next())
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(cases.len() > 50, "{cases:?}");
+    for case in cases {
+        for language in ["luau", "rhai"] {
+            let file = format!("tests/api/{case}.{language}");
+            assert!(root.join(&file).exists(), "docs/stdlib.md names {file}, which is not there");
+        }
+    }
+}
+
+#[test]
 fn tests_that_stand_for_what_crypto_answers_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let document = std::fs::read_to_string(root.join("docs/crypto.md")).expect("it is text");
