@@ -88,13 +88,15 @@ impl TestStatus {
         *self.zero.get_or_init(clock::now)
     }
 
-    /// Returns what is wrong with the functions that the script's mixes name, if something is.
-    pub fn missing_function(&self, functions: &[String]) -> Option<String> {
+    /// Returns a function that a mix of the script names and the script does not have, and what to say
+    /// about it.
+    pub fn missing_function(&self, functions: &[String]) -> Option<(String, String)> {
         let known: Vec<&str> = functions.iter().map(String::as_str).collect();
         let mixes = self.common.mixes.all();
         let mut names = mixes.iter().flat_map(|mix| mix.names());
         let missing = names.find(|name| !functions.contains(name))?;
-        Some(super::unknown_name("mix.mix", "function", missing, &known))
+        let problem = super::unknown_name("mix.mix", "function", missing, &known);
+        Some((missing.clone(), problem))
     }
 
     /// Notes that the scenarios begin.

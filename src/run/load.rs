@@ -9,7 +9,7 @@ use crate::api::{Event, Slices, Value, VuContext, WorkerContext};
 use crate::metrics::{Registry, Shard};
 use crate::plan::{Facts, Options, Plan, resolve};
 use crate::protocol::Network;
-use crate::script::{Host, Program, ScriptError, ScriptErrorKind};
+use crate::script::{Host, Location, Program, ScriptError, ScriptErrorKind};
 
 /// What loading a script tells.
 #[derive(Debug)]
@@ -53,11 +53,33 @@ pub fn load(program: &Program, env: &BTreeMap<String, String>) -> Result<Loaded,
     let mut instance = host.instance(&vu)?;
     let options = instance.options()?;
     let functions = instance.functions();
-    if let Some(problem) = worker.status.missing_function(&functions) {
-        return Err(defect(problem));
+    if let Some((name, problem)) = worker.status.missing_function(&functions) {
+        let location = place_in_mix(program, &name);
+        return Err(ScriptError { location, ..defect(problem) });
     }
     let registry = worker.registry.borrow().clone();
     Ok(Loaded { options, functions, registry, events: events.take() })
+}
+
+/// Returns where a mix names a function: the first such word after a call of `mix`, in the entry.
+fn place_in_mix(program: &Program, name: &str) -> Option<Location> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let text = program.text();
+    let from = text.find("mix(").or_else(|| text.find("mix {"))?;
+    let (at, _) = text[from..].match_indices(name).find(|(at, _)| {
+        let (before, after) = (&text[..from + at], &text[from + at + name.len()..]);
+        !before.ends_with(is_word) && !after.starts_with(is_word)
+    })?;
+    let before = &text[..from + at];
+    let line = before.matches('\n').count();
+    let begin = before.rfind('\n').map_or(0, |end| end + 1);
+    Some(Location {
+        file: program.name(),
+        line: line as u32 + 1,
+        column: before[begin..].chars().count() as u32 + 1,
+        width: name.chars().count() as u32,
+        source: text.lines().nth(line).unwrap_or_default().to_owned(),
+    })
 }
 
 /// Returns what operations act on, off the workers.

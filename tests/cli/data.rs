@@ -68,6 +68,26 @@ fn the_server_sees_each_unique_row_exactly_once_whatever_the_workers() {
 }
 
 #[test]
+fn a_file_may_be_larger_than_the_memory_of_a_vu() {
+    let bench = Bench::new();
+    // A VU has 64 MiB; what is read for all is no part of that.
+    let line = "tide ".repeat(200_000) + "\n";
+    bench.write("large.txt", &line.repeat(70));
+    let luau = r#"
+        local lines = require("@kingtide/data").lines("large.txt")
+        function test.iteration() assert(lines.length == 70 and #lines:item(-1) == 1000000) end"#;
+    let rhai = r#"
+        import "kingtide/data" as data;
+        const LINES = data::lines("large.txt");
+        fn iteration() {
+            if global::LINES.length != 70 || global::LINES.item(-1).len() != 1000000 { throw "lost"; }
+        }"#;
+    for script in bench.both(luau, rhai) {
+        bench.kingtide(&["run", script, "-i", "1", "--fail-on-error"]).exits(0);
+    }
+}
+
+#[test]
 fn a_file_with_a_mistake_ends_the_test_before_its_start() {
     let bench = Bench::new();
     bench.write("users.csv", "id,name\n1,Ada\n2,\"Bob\n");

@@ -117,3 +117,26 @@ fn the_newsroom_runs_in_both_languages() {
     }
     target.stop();
 }
+
+#[test]
+fn a_mix_of_a_function_that_is_not_there_ends_at_its_place() {
+    let bench = Bench::new();
+    let luau = r#"
+        local usage = require("@kingtide/mix").mix({
+            list = 1, lsit = 2,
+        })
+        function test.list() end
+        function test.iteration() usage:run() end"#;
+    let rhai = r#"
+        import "kingtide/mix" as mix;
+        const USAGE = mix::mix(#{ list: 1, lsit: 2 });
+        fn list() {}
+        fn iteration() { global::USAGE.run(); }"#;
+    for (script, place) in bench.both(luau, rhai).into_iter().zip([":7:23", ":6:44"]) {
+        for command in ["check", "run"] {
+            let ended = bench.kingtide(&[command, script]).exits(107);
+            let place = format!("{script}{place}");
+            ended.says(&["mix.mix: unknown function `lsit`, did you mean `list`?", &place]);
+        }
+    }
+}
