@@ -275,7 +275,7 @@ fn cookies_and_headers_go_with_a_handshake_and_its_cookies_are_kept() {
         ask.subprotocols = vec!["a".to_owned(), "b".to_owned()];
         let answered = ws::connect(&client(), ask, Some(&jar), pending()).await;
         assert!(answered.opening.is_some());
-        assert_eq!(jar.borrow().header_for(&place).as_deref(), Some("new=2; old=1"));
+        assert_eq!(jar.borrow().header_for(&place).as_deref(), Some("old=1; new=2"));
         let seen = server.seen.borrow()[0].clone();
         assert_eq!(seen.line, "GET /a?b=c HTTP/1.1");
         for (name, value) in [
