@@ -33,7 +33,7 @@ use kingtide::api::Event;
 use kingtide::demo::{Demo, Settings};
 use kingtide::output::{Progress, Style};
 use kingtide::plan::{self, Facts, LimitOptions, Options};
-use kingtide::run::{self, Gates, Observer, Test};
+use kingtide::run::{self, Gates, Observer, Reload, Test};
 use kingtide::script::{Program, ScriptError, ScriptErrorKind};
 
 #[path = "support/certificates.rs"]
@@ -166,6 +166,8 @@ impl Observer for Ear {
         }
     }
 
+    fn reload(&mut self, _: &Reload<'_>) {}
+
     fn error(&mut self, error: &ScriptError, _: &(String, u64, u64)) {
         self.told.push(run::render(error, None, Style::plain()));
         self.ending.errors.insert(format!("{}: {}", kind(error), worded(&error.message)));
@@ -219,7 +221,7 @@ fn run_script(name: &str) -> Result<(Ending, String), String> {
     for event in &loaded.events {
         ear.event(event);
     }
-    let finished = run::run(&test, &mut ear).map_err(|outcome| outcome.reason)?;
+    let finished = run::run(&test, None, &mut ear).map_err(|outcome| outcome.reason)?;
     ear.ending.exit = finished.outcome.exit_code;
     ear.told.push(format!("{:?}", finished.outcome));
     Ok((ear.ending, ear.told.join("\n")))

@@ -14,10 +14,13 @@ mod cli {
     mod commands;
     mod counts;
     mod data;
+    mod dev;
     mod life;
     mod measuring;
     mod network;
     mod options;
+    mod reload;
+    mod reload_options;
     mod rpc;
     mod sharing;
     mod signals;

@@ -53,6 +53,8 @@ const KEPT_IN: &[(&str, &str)] = &[
     ("rusqlite", "src/demo/"),
     ("hdrhistogram", "src/metrics/"),
     ("html5ever", "src/api/html/"),
+    ("notify", "src/run/"),
+    ("ratatui", "src/cli/"),
 ];
 
 /// The files that may hold `unsafe` code; each says why at its head.

@@ -28,6 +28,7 @@ fn worker(base: String, logs: &Rc<RefCell<Vec<String>>>) -> Rc<WorkerContext> {
         urls: RefCell::default(),
         data: RefCell::default(),
         files: Files::default(),
+        revised: RefCell::new(Arc::clone(&plan)),
         plan,
         registry: RefCell::new(registry),
         declaring: Cell::new(true),
@@ -36,6 +37,7 @@ fn worker(base: String, logs: &Rc<RefCell<Vec<String>>>) -> Rc<WorkerContext> {
                 sink.borrow_mut().push(message);
             }
         }),
+        live: false,
         status: Arc::default(),
     })
 }

@@ -6,7 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DataSets, Files, Interrupt, RecentUrls, ScenarioEnd, Slices, Sockets, TestStatus};
+use super::{
+    DataSets, Event, Files, Interrupt, LogLevel, RecentUrls, ScenarioEnd, Slices, Sockets,
+    TestStatus,
+};
 use crate::clock::Instant;
 use crate::metrics::{Registry, Shard, TagSetId};
 use crate::plan::{Curve, HttpPlan, Plan, Statuses};
@@ -16,8 +19,10 @@ use rand_xoshiro::rand_core::SeedableRng;
 
 /// What the VUs of one worker share. Nothing in it is shared with another worker but `status`.
 pub struct WorkerContext {
-    /// The test.
+    /// The test as it began: what of it cannot change meanwhile.
     pub plan: Arc<Plan>,
+    /// The test as it is now, after reloads: tags, `env`, scenarios.
+    pub revised: RefCell<Arc<Plan>>,
     /// How requests are made: the plan's part, without its atomic count.
     pub http: Rc<HttpPlan>,
     /// Which statuses do not fail a request, unless a VU or a request says.
@@ -38,68 +43,12 @@ pub struct WorkerContext {
     pub slices: Slices,
     /// URLs that need no parsing again.
     pub urls: RefCell<RecentUrls>,
+    /// Whether requests and checks are told one by one.
+    pub live: bool,
     /// Takes events on their way to the controller.
     pub events: Box<dyn Fn(Event)>,
     /// Facts of the whole test.
     pub status: Arc<TestStatus>,
-}
-
-/// What a worker tells the controller besides figures.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A script's log line.
-    Log {
-        /// How grave it is.
-        level: LogLevel,
-        /// What it says.
-        message: String,
-        /// The VU, from 1; 0 outside VUs.
-        vu: u64,
-        /// The VU's iteration, from 0.
-        iteration: u64,
-        /// The scenario; empty outside.
-        scenario: String,
-    },
-    /// What `--http-debug` shows.
-    Debug(String),
-    /// Advice about how the test is run, once each.
-    Warning(String),
-    /// A scenario has nothing to go on with.
-    EndScenario {
-        /// Its position in the plan.
-        scenario: usize,
-        /// What to say about it.
-        why: String,
-    },
-    /// `kt.abort(message)`.
-    Abort(String),
-    /// `kt.mark_failed(message)`.
-    MarkFailed(String),
-}
-
-/// How grave a log line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Shown with `--verbose`.
-    Debug,
-    /// Shown.
-    Info,
-    /// Shown.
-    Warn,
-    /// Shown.
-    Error,
-}
-
-impl LogLevel {
-    /// Returns its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Debug => "debug",
-            Self::Info => "info",
-            Self::Warn => "warning",
-            Self::Error => "error",
-        }
-    }
 }
 
 /// What a script is being run for.
@@ -136,20 +85,35 @@ pub struct ScenarioContext {
     pub tags: TagSetId,
     /// The rates that limit its requests: its own and the test's.
     pub rates: Vec<Rc<RequestRate>>,
-    /// When it started, on the monotonic clock.
-    pub started: Cell<Option<Instant>>,
-    /// When it started, in milliseconds since 1970.
-    pub started_ms: Cell<f64>,
+    /// When it started, and what has come of it so far.
+    pub life: Rc<ScenarioLife>,
     /// Its regular length in seconds; 0 if it has none.
     pub duration_seconds: f64,
     /// Its curve, for the stage's index.
     pub curve: Option<Curve>,
     /// How many iterations it will run, where it is known (for progress).
     pub iterations_planned: Option<u64>,
+}
+
+/// What a scenario's contexts have in common: reloads change the others.
+#[derive(Debug)]
+pub struct ScenarioLife {
+    /// When it started, on the monotonic clock.
+    pub started: Cell<Option<Instant>>,
+    /// When it started, in milliseconds since 1970.
+    pub started_ms: Cell<f64>,
     /// Iterations that ended on this worker.
     pub iterations_ended: Cell<u64>,
     /// Ends it on this worker.
     pub end: ScenarioEnd,
+}
+
+impl ScenarioLife {
+    /// Returns that of a scenario that has not started.
+    pub fn new(end: ScenarioEnd) -> Self {
+        let (started, started_ms, iterations_ended) = Default::default();
+        Self { started, started_ms, iterations_ended, end }
+    }
 }
 
 /// Facts of the iteration that runs.
@@ -237,6 +201,22 @@ impl VuContext {
         self.tags.borrow_mut().clear();
         self.group.borrow_mut().clear();
         self.iteration.in_scenario.set(0);
+        self.retag();
+    }
+
+    /// Leaves the scenario for a while, to load a script as before the first iteration; returns it
+    /// for [`VuContext::stay`].
+    pub fn step_out(&self) -> Option<Rc<ScenarioContext>> {
+        self.phase.set(Phase::Load);
+        self.expected.take();
+        self.scenario.take()
+    }
+
+    /// Comes back to the scenario, or to what has become of it: numbers, cookies and the tags that
+    /// the script has set stay.
+    pub fn stay(&self, scenario: Option<Rc<ScenarioContext>>) {
+        *self.scenario.borrow_mut() = scenario;
+        self.group.borrow_mut().clear();
         self.retag();
     }
 
@@ -350,7 +330,7 @@ impl VuContext {
     pub fn env(&self, name: &str) -> Option<String> {
         match &*self.scenario.borrow() {
             Some(scenario) => scenario.env.get(name).cloned(),
-            None => self.worker.plan.env.get(name).cloned(),
+            None => self.worker.revised.borrow().env.get(name).cloned(),
         }
     }
 
@@ -373,7 +353,7 @@ impl VuContext {
         let mut extra: Vec<(&str, &str)> =
             tags.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         extra.push(("group", &group));
-        let plan = Arc::clone(&self.worker.plan);
+        let plan = Arc::clone(&self.worker.revised.borrow());
         match self.phase.get() {
             Phase::Setup => extra.push(("phase", "setup")),
             Phase::Teardown => extra.push(("phase", "teardown")),

@@ -28,7 +28,9 @@ pub(super) fn vu(seed: u64) -> Rc<VuContext> {
         files: Files::default(),
         data: RefCell::default(),
         events: Box::new(|_| {}),
+        live: false,
         status: Arc::default(),
+        revised: RefCell::new(Arc::clone(&plan)),
         plan,
     };
     let vu = VuContext::new(Rc::new(worker), 1, 1);

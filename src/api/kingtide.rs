@@ -161,6 +161,10 @@ pub fn record_check(
     let mut shard = vu.worker.shard.borrow_mut();
     let tags = shard.tag_set(base, &[("check", name)]);
     shard.add(builtin::CHECKS, tags, f64::from(u8::from(passed)));
+    drop(shard);
+    if vu.worker.live {
+        (vu.worker.events)(Event::Check { name: name.to_owned(), passed });
+    }
     Ok(())
 }
 
@@ -317,14 +321,14 @@ impl Facts for ScenarioFacts {
                  or in teardown()",
             ));
         };
-        let elapsed = scenario.started.get().map_or(Duration::ZERO, |s| clock::now() - s);
+        let elapsed = scenario.life.started.get().map_or(Duration::ZERO, |s| clock::now() - s);
         Ok(Some(match field {
             "name" => scenario.name.as_str().into(),
             "executor" => scenario.executor.into(),
-            "start_time" => scenario.started_ms.get().into(),
+            "start_time" => scenario.life.started_ms.get().into(),
             "progress" => match scenario.iterations_planned {
                 Some(planned @ 1..) => {
-                    (scenario.iterations_ended.get() as f64 / planned as f64).min(1.0).into()
+                    (scenario.life.iterations_ended.get() as f64 / planned as f64).min(1.0).into()
                 }
                 _ if scenario.duration_seconds > 0.0 => {
                     (elapsed.as_secs_f64() / scenario.duration_seconds).min(1.0).into()
@@ -332,7 +336,7 @@ impl Facts for ScenarioFacts {
                 _ => 0.0.into(),
             },
             "stage" => scenario.curve.as_ref().map(|c| c.stage_at(elapsed) as u64).into(),
-            "iteration_in_instance" => scenario.iterations_ended.get().into(),
+            "iteration_in_instance" => scenario.life.iterations_ended.get().into(),
             _ => vu.iteration.in_test.get().into(),
         }))
     }
@@ -365,7 +369,7 @@ impl Facts for TestFacts {
             "vus_active" => status.vus.active.now().into(),
             "vus_initialized" => status.vus.existing.now().into(),
             "seed" => vu.worker.plan.seed.into(),
-            "options" => Value::from_json(&vu.worker.plan.to_json()),
+            "options" => Value::from_json(&vu.worker.revised.borrow().to_json()),
             _ => return Ok(None),
         }))
     }

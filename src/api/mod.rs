@@ -7,13 +7,14 @@
 
 pub use self::args::{Args, Fields, unknown as unknown_name};
 pub use self::context::{
-    Event, IterationFacts, LogLevel, Phase, ScenarioContext, VuContext, WorkerContext,
+    IterationFacts, Phase, ScenarioContext, ScenarioLife, VuContext, WorkerContext,
 };
 pub use self::data::DataSets;
 pub use self::error::{ApiError, ErrorKind};
+pub use self::event::{Event, LogLevel};
 pub use self::files::Files;
 pub use self::function::{Answer, Constant, Function, Method, Module, Object, Run, Shared, Wait};
-pub use self::http::RecentUrls;
+pub use self::http::{RecentUrls, RequestSeen};
 pub use self::interrupt::{Interrupt, ScenarioEnd, Stop, Stopped};
 pub use self::kingtide::record_check;
 pub use self::slices::{Slice, Slices};
@@ -29,6 +30,7 @@ mod crypto;
 mod data;
 mod encoding;
 mod error;
+mod event;
 mod files;
 #[cfg(test)]
 mod fixture;

@@ -29,6 +29,8 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Validates a script and prints its plan; runs nothing.
     Check(CheckArgs),
+    /// Runs a script with one VU, shows each request, and goes on with what is saved.
+    Dev(Box<DevArgs>),
     /// Serves the demo target; `demo run` tests it.
     Demo(Box<DemoArgs>),
 }
@@ -39,7 +41,8 @@ pub(super) enum Command {
 #[command(after_help = "Examples:\n  \
     kingtide run notes.luau -u 10 -d 30s\n  \
     kingtide run notes.rhai --rate 100/s -d 1m -e BASE_URL=http://127.0.0.1:8080\n  \
-    kingtide run notes.luau --threshold 'http_req_duration: p(95) < 200ms' --summary-export out.json")]
+    kingtide run notes.luau --threshold 'http_req_duration: p(95) < 200ms' --summary-export out.json\n  \
+    kingtide run notes.luau --rate 10/s -d 10m --watch")]
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) test: TestArgs,
@@ -58,6 +61,12 @@ pub(super) struct RunArgs {
     /// How log lines are written.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
+    /// Goes on with the new version of the script, or of anything that it loaded, when it is saved.
+    #[arg(long)]
+    pub(super) watch: bool,
+    /// Tags samples with script_version: 0, and the number of each reload.
+    #[arg(long, requires = "watch")]
+    pub(super) tag_versions: bool,
     /// Leaves thresholds unjudged.
     #[arg(long)]
     pub(super) no_thresholds: bool,
@@ -81,7 +90,7 @@ pub(super) struct CheckArgs {
 }
 
 /// What says which test and how much of it.
-#[derive(Debug, Default, ClapArgs)]
+#[derive(Debug, Clone, Default, ClapArgs)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct TestArgs {
     /// The script: .luau, .lua or .rhai.
@@ -196,6 +205,38 @@ pub(super) enum DebugMode {
     Headers,
     /// Heads and bodies.
     Full,
+}
+
+/// `kingtide dev`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  \
+    kingtide dev notes.luau -e BASE_URL=http://127.0.0.1:7380\n  \
+    kingtide dev notes.rhai -u 3 --scenario buyers --every 200ms")]
+pub(super) struct DevArgs {
+    /// The script: .luau, .lua or .rhai.
+    #[arg(value_name = "SCRIPT")]
+    pub(super) script: PathBuf,
+    /// VUs of each scenario.
+    #[arg(short = 'u', long, value_name = "N", default_value_t = 1)]
+    pub(super) vus: u64,
+    /// How long; without it, until q is pressed or a signal comes.
+    #[arg(short = 'd', long, value_name = "TIME")]
+    pub(super) duration: Option<String>,
+    /// Least time between the starts of a VU's iterations.
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub(super) every: String,
+    /// Only this scenario. Repeatable.
+    #[arg(long = "scenario", value_name = "NAME")]
+    pub(super) scenarios: Vec<String>,
+    /// Sets what kt.env gives, or lets it through from the environment. Repeatable.
+    #[arg(short = 'e', long = "env", value_name = "NAME[=VALUE]")]
+    pub(super) env: Vec<String>,
+    /// Lets scripts load modules from another folder. Repeatable.
+    #[arg(long, value_name = "DIR")]
+    pub(super) include: Vec<PathBuf>,
+    /// Prints lines, though there is a terminal to draw on.
+    #[arg(long)]
+    pub(super) plain: bool,
 }
 
 /// `kingtide demo`

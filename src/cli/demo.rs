@@ -92,12 +92,14 @@ fn run_example(args: &DemoRunArgs) -> Result<u8, CliError> {
         verbose: false,
         ui: Ui::Auto,
         log_format: LogFormat::Text,
+        watch: false,
+        tag_versions: false,
         no_thresholds: false,
         strict_schedule: false,
         fail_on_error: false,
     };
     let prepared = test::prepare(&args.test, Gates::default());
-    let code = prepared.map(|prepared| run::execute(&args, &prepared));
+    let code = prepared.map(|prepared| run::execute(&args, &prepared, None));
     demo.stop();
     // A folder left behind in the system's own place for such things harms nobody.
     let _left = std::fs::remove_dir_all(&folder);

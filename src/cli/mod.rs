@@ -11,11 +11,13 @@ use crate::units;
 mod args;
 mod check;
 mod demo;
+mod dev;
 mod env;
 mod errors;
 mod run;
 mod terminal;
 mod test;
+mod watch;
 
 /// Runs the command line and returns the process's exit code.
 pub fn main() -> ExitCode {
@@ -32,6 +34,7 @@ pub fn main() -> ExitCode {
     let code = match args.command {
         args::Command::Run(args) => run::run(&args),
         args::Command::Check(args) => check::check(&args),
+        args::Command::Dev(args) => dev::dev(&args),
         args::Command::Demo(args) => demo::demo(&args),
     };
     ExitCode::from(code)

@@ -6,8 +6,9 @@ use super::args::RunArgs;
 use super::errors::CliError;
 use super::terminal::{self, Terminal};
 use super::test::{self, Prepared};
+use super::watch;
 use crate::output::{plan_text, summary, summary_json};
-use crate::run::{self, Finished, Gates, Observer as _, exit};
+use crate::run::{self, Finished, Gates, Observer as _, Sources, Watch, exit};
 
 /// Runs a test and returns the exit code.
 pub(super) fn run(args: &RunArgs) -> u8 {
@@ -16,8 +17,12 @@ pub(super) fn run(args: &RunArgs) -> u8 {
         strict_schedule: args.strict_schedule,
         fail_on_error: args.fail_on_error,
     };
-    match test::prepare(&args.test, gates) {
-        Ok(prepared) => execute(args, &prepared),
+    let mut sources = Sources::default();
+    match test::prepare_again(&args.test, gates, None, &mut sources) {
+        Ok(prepared) => {
+            let watch = args.watch.then(|| watched(args, gates, sources));
+            execute(args, &prepared, watch)
+        }
         Err(error) => {
             terminal::fail(&error);
             error.code()
@@ -26,7 +31,7 @@ pub(super) fn run(args: &RunArgs) -> u8 {
 }
 
 /// Runs a prepared test, shows and writes its results.
-pub(super) fn execute(args: &RunArgs, prepared: &Prepared) -> u8 {
+pub(super) fn execute(args: &RunArgs, prepared: &Prepared, watch: Option<Watch>) -> u8 {
     let mut observer = Terminal::new(args.ui, args.quiet, args.verbose, args.log_format);
     if !args.quiet {
         terminal::eprint(&format!("{}\n", plan_text(&prepared.test.plan, terminal::err_style())));
@@ -37,7 +42,7 @@ pub(super) fn execute(args: &RunArgs, prepared: &Prepared) -> u8 {
     for event in &prepared.events {
         observer.event(event);
     }
-    let finished = run::run(&prepared.test, &mut observer);
+    let finished = run::run(&prepared.test, watch, &mut observer);
     observer.clear();
     match finished {
         Ok(finished) => match show(args, &finished) {
@@ -57,6 +62,11 @@ pub(super) fn execute(args: &RunArgs, prepared: &Prepared) -> u8 {
             outcome.exit_code
         }
     }
+}
+
+fn watched(args: &RunArgs, gates: Gates, sources: Sources) -> Watch {
+    let watch = watch::watch(&args.test, gates, sources, |_| {});
+    Watch { tag_versions: args.tag_versions, ..watch }
 }
 
 fn show(args: &RunArgs, finished: &Finished) -> Result<(), CliError> {

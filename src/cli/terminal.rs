@@ -7,8 +7,8 @@ use super::args::{LogFormat, Ui};
 use super::env;
 use crate::api::{Event, LogLevel};
 use crate::clock::{self, Instant};
-use crate::output::{Level, Progress, Style, diagnostic, progress, progress_line};
-use crate::run::{self, Observer};
+use crate::output::{Level, Progress, Style, diagnostic, progress, progress_line, reload_line};
+use crate::run::{self, Observer, Reload};
 use crate::script::ScriptError;
 
 /// How often a line of progress appears where nothing is redrawn.
@@ -146,6 +146,7 @@ impl Observer for Terminal {
                 };
                 self.log(*level, message, &origin);
             }
+            Event::Request(_) | Event::Check { .. } => {}
             Event::Debug(text) => {
                 self.clear();
                 eprint(&format!("{text}\n"));
@@ -162,6 +163,28 @@ impl Observer for Terminal {
             }
             Event::MarkFailed(message) => {
                 self.log(LogLevel::Error, &format!("test marked as failed: {message}"), "");
+            }
+        }
+    }
+
+    fn reload(&mut self, reload: &Reload<'_>) {
+        self.clear();
+        match reload {
+            Reload::Taken(taken) => {
+                self.log(LogLevel::Info, &reload_line(taken), "");
+                for left in &taken.left {
+                    self.log(LogLevel::Warn, left, "");
+                }
+            }
+            Reload::Refused(refusal) if self.format == LogFormat::Json => {
+                self.log(LogLevel::Error, &refusal.plain, "not reloaded");
+            }
+            Reload::Refused(refusal) => {
+                let text = &refusal.styled;
+                eprint(&format!("{text}\n  = not reloaded: the test goes on as it was\n\n"));
+            }
+            Reload::Mended => {
+                self.log(LogLevel::Info, "the script is again the one that runs", "");
             }
         }
     }

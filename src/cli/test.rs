@@ -15,7 +15,7 @@ use crate::plan::{
     self, Facts, HttpDebug, Options, PlanError, ProxyOptions, Rate, StageOptions, ThresholdOptions,
 };
 use crate::protocol;
-use crate::run::{self, Gates, Test, Thresholds};
+use crate::run::{self, Before, Gates, Sources, Test, Thresholds};
 use crate::script::{Language, Program};
 use crate::units;
 
@@ -34,12 +34,36 @@ pub(super) struct Prepared {
 
 /// Makes a test of what was typed.
 pub(super) fn prepare(args: &TestArgs, gates: Gates) -> Result<Prepared, CliError> {
-    let program = Program::load(&args.script, &args.include)?;
+    prepare_again(args, gates, None, &mut Sources::default())
+}
+
+/// Makes a test of what was typed, maybe as the next version of one that runs. Says which files it
+/// consists of, even if it fails.
+pub(super) fn prepare_again(
+    args: &TestArgs,
+    gates: Gates,
+    before: Option<&Before>,
+    sources: &mut Sources,
+) -> Result<Prepared, CliError> {
+    let entry = args.script.canonicalize().or_else(|_| std::path::absolute(&args.script));
+    let entry = entry.unwrap_or_else(|_| args.script.clone());
+    sources.files = vec![entry.with_file_name(OPTIONS_FILE), entry];
+    let (mut program, reads) = Program::load(&args.script, &args.include)?.observed();
+    if let Some(data) = before.and_then(|before| before.data.clone()) {
+        program = program.with_data(data);
+    }
+    sources.data = Arc::clone(program.data());
+    let reads = sources.reads.insert(reads);
     let file = options_file(&args.script)?;
     let flags = flags(args)?;
     let mut known = file.env.clone().unwrap_or_default();
     known.extend(flags.env.clone().unwrap_or_default());
-    let loaded = run::load(&program, &known).map_err(|error| CliError::Script(Box::new(error)))?;
+    let loaded = match before {
+        Some(before) => run::load_again(&program, &known, &before.metrics),
+        None => run::load(&program, &known),
+    };
+    let loaded = loaded.map_err(|error| CliError::Script(Box::new(error)))?;
+    let program = reads.keep(&program);
     let script = script_options(&program, &loaded.options)?;
     let environment = Options::from_env(env::variables())
         .map_err(|error| CliError::Options(error.to_string(), None, None))?;

@@ -80,6 +80,16 @@ impl Admission {
         }
     }
 
+    /// Returns whether no iteration starts by this rule any more.
+    pub fn is_over(&self, now: Instant) -> bool {
+        match self {
+            Self::While { until } => now >= *until,
+            Self::Times { left, until } => *left == 0 || now >= *until,
+            Self::Pot { left, until } => left.get() == 0 || now >= *until,
+            Self::Wanted { intervals, .. } => intervals.iter().all(|(_, until)| now >= *until),
+        }
+    }
+
     /// Takes what the VU will not do any more, to be counted as dropped.
     pub fn take_left(&mut self) -> u64 {
         match self {

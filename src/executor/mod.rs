@@ -17,12 +17,14 @@ use crate::clock::Instant;
 use crate::vu::{End, Start, Vu};
 
 pub use self::admission::Admission;
-pub use self::closed::{Closed, closed};
-pub use self::open::{Open, open};
+pub use self::closed::{Closed, ClosedTurn, RuleOf, closed};
+pub use self::open::{Open, OpenTurn, open};
+pub use self::turns::Turns;
 
 mod admission;
 mod closed;
 mod open;
+mod turns;
 
 /// What a driver drives: a VU, or a stand-in for it in simulations.
 pub trait Member: 'static {

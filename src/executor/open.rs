@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Control, Member, Tally, Tasks, after, bump};
+use super::{Control, Member, Tally, Tasks, Turns, after, bump};
 use crate::clock::{self, ArrivalTimer, Instant};
 use crate::plan::OnOverload;
 use crate::vu::Start;
@@ -52,9 +52,28 @@ pub struct Open<M, A, F, L> {
     pub graceful_stop: Duration,
     /// Wakes the driver.
     pub timer: ArrivalTimer,
+    /// Schedules that replace this one while it runs.
+    pub turns: Rc<Turns<OpenTurn<A>>>,
     /// Told of arrivals that waited in vain, with the time that they had waited; and of dropped
     /// ones, without.
     pub on_lost: L,
+}
+
+/// What an open scenario does from some time on.
+#[derive(Debug)]
+pub struct OpenTurn<A> {
+    /// When it begins, after the scenario began: what is due before is not touched by it.
+    pub at: Duration,
+    /// The arrivals from then on.
+    pub arrivals: A,
+    /// Most VUs; those that there are stay.
+    pub vus_max: u64,
+    /// What happens to an arrival that finds no free VU.
+    pub on_overload: OnOverload,
+    /// When the scenario ends by its plan.
+    pub end: Instant,
+    /// How long iterations may go on after it.
+    pub graceful_stop: Duration,
 }
 
 /// Runs an open scenario to its end, or until `control` closes it.
@@ -68,16 +87,18 @@ where
     F: Fn() -> Option<M>,
     L: Fn(Option<Duration>),
 {
-    let Open { began, arrivals, members, make, vus_max, on_overload, end, graceful_stop, .. } =
-        plan;
-    let (mut timer, on_lost) = (plan.timer, plan.on_lost);
+    let Open { began, arrivals, members, make, on_lost, turns, mut timer, .. } = plan;
+    let Open { mut vus_max, mut on_overload, mut end, mut graceful_stop, .. } = plan;
+    let mut arrivals = arrivals.peekable();
+    let overdue = Rc::new(Cell::new(end + OVERDUE));
     let desk = Rc::new(Desk::default());
     let mut tasks = Tasks::new();
     let hire = |tasks: &mut Tasks, member: M, first: Option<Start>| {
         tally.born();
         let interrupt = member.interrupt();
         let seat = desk.seat(first);
-        let work = serve(member, seat, Rc::clone(&desk), Rc::clone(tally), end + OVERDUE);
+        let overdue = Rc::clone(&overdue);
+        let work = serve(member, seat, Rc::clone(&desk), Rc::clone(tally), overdue);
         tasks.spawn(interrupt, work);
     };
     // The first one lies on top of the free ones.
@@ -85,7 +106,30 @@ where
         hire(&mut tasks, member, None);
     }
     let (mut new_in_a_row, mut in_a_row) = (0, 0);
-    'arrivals: for (number, due) in arrivals {
+    let mut last = None;
+    'arrivals: loop {
+        // What is due when the next schedule begins, or later, is that one's affair.
+        let bound = turns.peek(|turn| turn.at);
+        let next = arrivals.peek().copied().filter(|(_, due)| bound.is_none_or(|at| *due < at));
+        let Some((number, due)) = next else {
+            if let Some(turn) = turns.take() {
+                arrivals = turn.arrivals.peekable();
+                (vus_max, on_overload) = (turn.vus_max, turn.on_overload);
+                (end, graceful_stop) = (turn.end, turn.graceful_stop);
+                overdue.set(end + OVERDUE);
+                // It came later than it was to begin: what was due meanwhile has had its start.
+                while arrivals.next_if(|(_, due)| last.is_some_and(|last| *due <= last)).is_some() {
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = control.closed() => break,
+                () = turns.changed() => continue,
+                () = tokio::time::sleep_until(end) => break,
+                () = tasks.panicked() => continue,
+            }
+        };
         let start = Start { number, due: Some(began + due) };
         // A timer may fire early; an iteration never starts before it is due.
         while clock::now() < began + due {
@@ -93,10 +137,13 @@ where
             tokio::select! {
                 biased;
                 () = control.closed() => break 'arrivals,
+                () = turns.changed() => continue 'arrivals,
                 () = timer.wait_until(began + due) => {}
                 () = tasks.panicked() => {}
             }
         }
+        arrivals.next();
+        last = Some(due);
         in_a_row += 1;
         if in_a_row % ARRIVALS_IN_A_ROW == 0 {
             tokio::task::yield_now().await;
@@ -135,12 +182,19 @@ where
             on_lost(None);
         }
     }
-    tokio::select! {
-        biased;
-        () = control.closed() => {}
-        () = tokio::time::sleep_until(end) => {}
-        () = tasks.panicked() => {}
-    }
+    wind_up(&desk, tasks, control, tally, &on_lost, graceful_stop).await;
+}
+
+/// Ends a scenario whose arrivals are through: those that wait for a VU still get one, as long as the
+/// graceful stop lasts. If it was stopped from outside, nothing starts any more.
+async fn wind_up(
+    desk: &Desk,
+    mut tasks: Tasks,
+    control: &Control,
+    tally: &Tally,
+    on_lost: &impl Fn(Option<Duration>),
+    graceful_stop: Duration,
+) {
     let lose_queue = || {
         for lost in desk.queue.take() {
             bump(&tally.dropped, 1);
@@ -148,8 +202,6 @@ where
         }
     };
     if control.is_closed() {
-        // Stopped from outside: nothing starts any more. At the planned end those that were due
-        // in time and wait for a VU still get one, as long as the graceful stop lasts.
         lose_queue();
     }
     desk.end();
@@ -234,7 +286,7 @@ async fn serve<M: Member>(
     seat: Rc<Seat>,
     desk: Rc<Desk>,
     tally: Rc<Tally>,
-    overdue: Instant,
+    overdue: Rc<Cell<Instant>>,
 ) {
     let interrupt = member.interrupt();
     let mut next = seat.wait().await;
@@ -245,7 +297,7 @@ async fn serve<M: Member>(
             break;
         }
         tally.begin();
-        if clock::now() > overdue {
+        if clock::now() > overdue.get() {
             bump(&tally.overdue, 1);
         }
         let end = member.iterate(start).await;

@@ -131,6 +131,11 @@ impl Registry {
         self.definitions.iter().enumerate().map(|(id, metric)| (MetricId(id as u16), metric))
     }
 
+    /// Returns whether all metrics of another registry stand here at the same ids.
+    pub fn begins_with(&self, other: &Self) -> bool {
+        self.definitions.starts_with(&other.definitions)
+    }
+
     /// Returns how many metrics there are.
     pub(super) fn len(&self) -> usize {
         self.definitions.len()

@@ -41,6 +41,12 @@ impl Shard {
         }
     }
 
+    /// Takes a registry that begins with all metrics of its own.
+    pub fn extend(&mut self, registry: &Arc<Registry>) {
+        debug_assert!(registry.begins_with(&self.registry), "ids keep their meaning");
+        self.registry = Arc::clone(registry);
+    }
+
     /// Returns the set `base` with `extra` added; a tag that is already there is replaced, an empty
     /// value removes it.
     pub fn tag_set(&mut self, base: TagSetId, extra: &[(&str, &str)]) -> TagSetId {

@@ -39,6 +39,7 @@ impl Fixture {
             aggregate: &self.aggregate,
             outcome: self.outcome.clone(),
             metadata: self.metadata.clone(),
+            reloads: Vec::new(),
             thresholds: self.thresholds.clone(),
             scenarios: self.scenarios.clone(),
             errors: self.errors.clone(),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::{Results, ScenarioResult};
+use super::{ReloadResult, Results, ScenarioResult};
 use crate::metrics::{Definition, MetricId, Selector, Stat, Stats, Unit, builtin};
 
 /// The name of the schema.
@@ -50,6 +50,9 @@ pub fn summary_json(results: &Results<'_>) -> Value {
             "warnings": results.generator.warnings,
         },
     });
+    if !results.reloads.is_empty() {
+        summary["reloads"] = results.reloads.iter().map(reload).collect();
+    }
     let rpc = rpc_methods(results);
     if !rpc.is_empty() {
         summary["rpc"] = rpc.into();
@@ -220,6 +223,16 @@ fn scenario(scenario: &ScenarioResult) -> (String, Value) {
     (scenario.name.clone(), value)
 }
 
+fn reload(reload: &ReloadResult) -> Value {
+    json!({
+        "version": reload.version,
+        "at_ms": reload.at.as_secs_f64() * 1_000.0,
+        "took_ms": reload.took.as_secs_f64() * 1_000.0,
+        "changes": reload.changes,
+        "left": reload.left,
+    })
+}
+
 fn errors(results: &Results<'_>) -> Vec<Value> {
     let one = |error: &super::ErrorResult| {
         json!({
@@ -359,6 +372,24 @@ mod tests {
             spoiled
         }));
         assert!(summary_json(&fixture::passed().results()).get("rpc").is_none());
+    }
+
+    #[test]
+    fn reloads_are_told() {
+        let fixture = fixture::passed();
+        let mut results = fixture.results();
+        results.reloads.push(ReloadResult {
+            version: 1,
+            at: Duration::from_millis(1_500),
+            took: Duration::from_millis(40),
+            changes: vec!["script".to_owned()],
+            left: Vec::new(),
+        });
+        let summary = summary_json(&results);
+        assert_valid(&summary);
+        let told = json!([{ "version": 1, "at_ms": 1_500.0, "took_ms": 40.0, "changes": ["script"], "left": [] }]);
+        assert_eq!(summary["reloads"], told);
+        assert!(summary_json(&fixture.results()).get("reloads").is_none());
     }
 
     #[test]

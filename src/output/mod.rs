@@ -12,6 +12,7 @@ pub use self::diagnostic::{Level, Place, diagnostic};
 pub use self::json::{SCHEMA, summary_json};
 pub use self::plan_text::plan_text;
 pub use self::progress::{progress, progress_line};
+pub use self::reloads::reload_line;
 pub use self::style::Style;
 pub use self::summary::summary;
 
@@ -22,6 +23,7 @@ mod fixture;
 mod json;
 mod plan_text;
 mod progress;
+mod reloads;
 mod style;
 mod summary;
 mod table;
@@ -37,6 +39,8 @@ pub struct Results<'a> {
     pub outcome: Outcome,
     /// Facts about the run.
     pub metadata: Metadata,
+    /// The reloads, in their order; mostly none.
+    pub reloads: Vec<ReloadResult>,
     /// Each threshold with its verdict, in the plan's order.
     pub thresholds: Vec<ThresholdResult>,
     /// Each scenario, in the plan's order.
@@ -77,6 +81,21 @@ pub struct Metadata {
     pub options: serde_json::Value,
     /// Tags of the test.
     pub tags: BTreeMap<String, String>,
+}
+
+/// A new version of the test that was taken over while it ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReloadResult {
+    /// Its number: the version that the test began with is 0.
+    pub version: u64,
+    /// After the scenarios began.
+    pub at: Duration,
+    /// From the save to the moment when the VUs were told.
+    pub took: Duration,
+    /// What changed: `script`, `thresholds`, `scenario "buy": env`, ….
+    pub changes: Vec<String>,
+    /// What was asked for and stays as it is until the test is started again.
+    pub left: Vec<String>,
 }
 
 /// A threshold with its verdict.

@@ -1,9 +1,9 @@
 //! The end of a run on one screen: verdict first, then what it rests on.
 
-use super::figure;
 use super::style::{Paint, Style, width_of, without_colors};
 use super::table::{Cell, Column, Table};
 use super::{ErrorResult, Results};
+use super::{figure, reloads};
 use crate::metrics::{MetricId, Stat, Stats, builtin};
 use crate::units::{format_bytes, format_count};
 
@@ -27,6 +27,7 @@ pub fn summary(results: &Results<'_>, style: Style) -> String {
         rows::endpoints(results, style),
         rows::rpc_methods(results, style),
         rows::scenarios(results, style),
+        reloads::section(&results.reloads, style),
         measured::metrics(results, style),
         totals(results, style),
         errors(results, style),

@@ -174,6 +174,13 @@ impl Iterator for ArrivalTimes {
             Self::Poisson(times) => times.next(),
         }
     }
+
+    fn nth(&mut self, skipped: usize) -> Option<Self::Item> {
+        match self {
+            Self::Uniform(times) => times.nth(skipped),
+            Self::Poisson(times) => times.nth(skipped),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ use super::Test;
 
 /// The script's instance for set-up, tear-down and summary: VU 0.
 pub(super) struct Backstage {
+    /// Under which its figures come, beside those of the workers.
+    pub(super) number: usize,
     worker: Rc<WorkerContext>,
     vu: Rc<VuContext>,
     instance: Instance,
@@ -37,6 +39,7 @@ impl Backstage {
     /// If the script's top level fails.
     pub(super) fn new(
         test: &Test,
+        number: usize,
         status: Arc<TestStatus>,
         events: Box<dyn Fn(crate::api::Event)>,
     ) -> Result<Self, ScriptError> {
@@ -55,7 +58,7 @@ impl Backstage {
         let host = Host::new(Rc::new((*test.program).clone()), &worker)?;
         let vu = VuContext::new(Rc::clone(&worker), 0, 0);
         let instance = host.instance(&vu)?;
-        Ok(Self { worker, vu, functions: instance.functions(), instance })
+        Ok(Self { number, worker, vu, functions: instance.functions(), instance })
     }
 
     /// Returns whether the script has a function.

@@ -15,11 +15,13 @@ use super::population::Population;
 use super::scenarios::Scenarios;
 use super::stop::{Stopped, exit};
 use super::thresholds::Thresholds;
+use super::watch::{News, Watch, Watching};
 use super::{Finished, Observer, Signals, Test};
 use crate::api::{Event, Phase, TestStatus};
 use crate::clock::{self, Instant};
 use crate::metrics::Aggregate;
-use crate::output::{Outcome, Progress};
+use crate::output::{Outcome, Progress, ReloadResult};
+use crate::plan::Plan;
 use crate::script::{Argument, ScriptError, ScriptErrorKind};
 use crate::units;
 use crate::worker::{self, Command, ErrorRow, Failure, Message};
@@ -27,6 +29,7 @@ use crate::worker::{self, Command, ErrorRow, Failure, Message};
 use self::ending::ended_at_once;
 
 mod ending;
+mod reloading;
 mod starting;
 
 /// How often figures are judged and shown.
@@ -38,14 +41,21 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// Between the word to begin and the zero of time: all workers hear it before.
 const LEAD: Duration = Duration::from_millis(2);
 
+/// Most scenarios that join a test while it runs.
+const JOINING_MAX: usize = 100;
+
 /// Most kinds of errors that are told apart.
 const ERROR_KINDS_MAX: usize = 1_000;
 
-/// Runs a test.
+/// Runs a test; if it is watched, new versions of it as they are saved.
 ///
 /// Always returns: what goes wrong with the run is in its outcome, beside the figures so far. If a
 /// third signal comes, it returns at once and leaves its threads behind for the process to end.
-pub fn run(test: &Test, observer: &mut dyn Observer) -> Result<Finished, Outcome> {
+pub fn run(
+    test: &Test,
+    watch: Option<Watch>,
+    observer: &mut dyn Observer,
+) -> Result<Finished, Outcome> {
     let defect = |message: String| Stopped::Defect(message).outcome();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -64,7 +74,9 @@ pub fn run(test: &Test, observer: &mut dyn Observer) -> Result<Finished, Outcome
                 reason: error.to_string(),
             })?
         };
-        Controller::new(test, observer, signals, thresholds).run().await
+        let watching = watch.map(|watch| Watching::start(watch, test)).transpose();
+        let watching = watching.map_err(defect)?;
+        Controller::new(test, observer, signals, thresholds, watching).run().await
     });
     // A resolver call that hangs in the runtime's pool must not hold up the end.
     runtime.shutdown_background();
@@ -78,7 +90,17 @@ struct Worker {
 }
 
 struct Controller<'a> {
+    /// The test as it began.
     test: &'a Test,
+    /// The plan as it is now.
+    plan: Arc<Plan>,
+    /// Where new versions come from.
+    watching: Option<Watching>,
+    /// Whether the workers have been told that no scenario will join any more.
+    finishing: bool,
+    /// The last version that was taken over.
+    latest: Option<Box<Test>>,
+    reloads: Vec<ReloadResult>,
     observer: &'a mut dyn Observer,
     signals: Signals,
     signal_count: u32,
@@ -114,21 +136,28 @@ impl<'a> Controller<'a> {
         observer: &'a mut dyn Observer,
         signals: Signals,
         thresholds: Thresholds,
+        watching: Option<Watching>,
     ) -> Self {
         let selectors = thresholds.selectors(&test.plan, &test.registry);
         let aggregate = Aggregate::new(Arc::clone(&test.registry), selectors);
         let (outbox, inbox) = unbounded_channel();
+        let joining = if watching.is_some() { JOINING_MAX } else { 0 };
         let now = clock::now();
         Self {
             scenarios: Scenarios::new(&test.plan, test.plan.workers, now),
             population: Population::new(&test.plan, &test.registry),
             test,
+            plan: Arc::clone(&test.plan),
+            watching,
+            finishing: false,
+            latest: None,
+            reloads: Vec::new(),
             observer,
             signals,
             signal_count: 0,
             thresholds,
             aggregate,
-            status: Arc::new(TestStatus::new(test.plan.scenarios.len())),
+            status: Arc::new(TestStatus::new(test.plan.scenarios.len() + joining)),
             workers: Vec::new(),
             inbox,
             outbox,
@@ -149,11 +178,7 @@ impl<'a> Controller<'a> {
 
     async fn run(mut self) -> Result<Finished, Outcome> {
         self.observer.phase("starting");
-        let events = self.events.0.clone();
-        let events = Box::new(move |event| {
-            let _ended = events.send(event);
-        });
-        let mut backstage = match Backstage::new(self.test, Arc::clone(&self.status), events) {
+        let mut backstage = match self.new_backstage(self.test, self.plan.workers) {
             Ok(backstage) => backstage,
             Err(error) => {
                 self.script_failed("the script's top level", error);
@@ -174,7 +199,8 @@ impl<'a> Controller<'a> {
         } else if !self.dismiss().await {
             return Err(ended_at_once());
         }
-        if self.test.plan.teardown && self.set_up && self.signal_count < 2 {
+        self.renew(&mut backstage);
+        if self.plan.teardown && self.set_up && self.signal_count < 2 {
             self.teardown(&mut backstage).await;
         }
         Ok(self.finish(Some(backstage)).await)
@@ -185,7 +211,7 @@ impl<'a> Controller<'a> {
             return;
         }
         self.observer.phase("teardown");
-        let limit = self.test.plan.teardown_timeout;
+        let limit = self.plan.teardown_timeout;
         let ended =
             self.backstage(backstage, Phase::Teardown, "teardown", Argument::Data, limit).await;
         if self.signal_count > 0 {
@@ -233,15 +259,24 @@ impl<'a> Controller<'a> {
             self.event(event);
         }
         let elapsed = clock::now().saturating_duration_since(self.zero);
-        self.aggregate.merge(self.test.plan.workers, backstage.take(), elapsed);
+        self.aggregate.merge(backstage.number, backstage.take(), elapsed);
         ended
+    }
+
+    /// Makes what runs off the workers, whose figures come under a number of their own.
+    fn new_backstage(&self, test: &Test, number: usize) -> Result<Backstage, ScriptError> {
+        let events = self.events.0.clone();
+        let events = Box::new(move |event| {
+            let _ended = events.send(event);
+        });
+        Backstage::new(test, number, Arc::clone(&self.status), events)
     }
 
     fn begin(&mut self) {
         self.zero = clock::now() + LEAD;
         self.started_at = clock::wall();
         self.status.begin(self.zero);
-        self.scenarios.begin(&self.test.plan, self.zero);
+        self.scenarios.begin(&self.plan, self.zero);
         self.generator.cpu = vec![Duration::ZERO; self.workers.len()];
         self.generator.cpu_before = vec![Duration::ZERO; self.workers.len()];
         self.command(&Command::Begin(self.zero));
@@ -264,6 +299,7 @@ impl<'a> Controller<'a> {
                     let Some((index, message)) = message else { return false };
                     self.receive(index, message);
                 }
+                news = news(&mut self.watching) => self.hear(news),
             }
         }
         true
@@ -273,7 +309,7 @@ impl<'a> Controller<'a> {
     fn tick(&mut self, elapsed: Duration) {
         let population = self.population.take(&self.status);
         // The numbers before are the workers' and that of the backstage.
-        self.aggregate.merge(self.test.plan.workers + 1, population, elapsed);
+        self.aggregate.merge(self.plan.workers + 1, population, elapsed);
         self.aggregate.tick(elapsed);
     }
 
@@ -293,7 +329,7 @@ impl<'a> Controller<'a> {
             aggregate: &self.aggregate,
             elapsed,
             phase: if stopping { "stopping" } else { "running" },
-            scenarios: self.scenarios.progress(&self.test.plan, at),
+            scenarios: self.scenarios.progress(&self.plan, at),
         });
     }
 
@@ -314,7 +350,7 @@ impl<'a> Controller<'a> {
 
     fn receive(&mut self, index: usize, message: Message) {
         match message {
-            Message::Ready | Message::Prepared => {}
+            Message::Ready | Message::Prepared | Message::Reloaded(_) => {}
             Message::Event(event) => self.event(event),
             Message::Interval(interval) => self.merge(index, *interval),
             Message::Ended(interval) => {
@@ -324,8 +360,12 @@ impl<'a> Controller<'a> {
             }
             Message::ScenarioEnded(scenario) => {
                 let now = clock::now();
-                for (follower, at) in self.scenarios.end_part(&self.test.plan, scenario, now) {
+                for (follower, at) in self.scenarios.end_part(&self.plan, scenario, now) {
                     self.command(&Command::StartScenario(follower, at));
+                }
+                if self.watching.is_some() && self.scenarios.have_ended() {
+                    self.finishing = true;
+                    self.command(&Command::Finish);
                 }
             }
             Message::Failed(failure) => {
@@ -386,7 +426,11 @@ impl<'a> Controller<'a> {
                     self.generator.warnings.push(text);
                 }
             }
-            Event::Log { .. } | Event::Debug(_) | Event::EndScenario { .. } => {}
+            Event::Log { .. }
+            | Event::Debug(_)
+            | Event::EndScenario { .. }
+            | Event::Request(_)
+            | Event::Check { .. } => {}
         }
     }
 
@@ -412,5 +456,13 @@ impl<'a> Controller<'a> {
             // A worker that is gone has ended.
             let _gone = worker.commands.send(command.clone());
         }
+    }
+}
+
+/// Waits for news of the watch; for ever without one.
+async fn news(watching: &mut Option<Watching>) -> News {
+    match watching {
+        Some(watching) => watching.next().await,
+        None => std::future::pending().await,
     }
 }

@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::metrics::Aggregate;
 use crate::output::{
-    ErrorResult, GeneratorResult, Level, Metadata, Outcome, Place, Results, ScenarioResult, Style,
-    ThresholdResult, diagnostic,
+    ErrorResult, GeneratorResult, Level, Metadata, Outcome, Place, ReloadResult, Results,
+    ScenarioResult, Style, ThresholdResult, diagnostic,
 };
 use crate::plan::Plan;
 use crate::script::{Location, ScriptError, ScriptErrorKind};
@@ -29,6 +29,7 @@ pub struct Finished {
     pub(super) plan: Arc<Plan>,
     pub(super) aggregate: Aggregate,
     pub(super) metadata: Metadata,
+    pub(super) reloads: Vec<ReloadResult>,
     pub(super) thresholds: Vec<ThresholdResult>,
     pub(super) scenarios: Vec<ScenarioResult>,
     pub(super) errors: IndexMap<String, ErrorRow>,
@@ -46,6 +47,7 @@ impl Finished {
             aggregate: &self.aggregate,
             outcome: self.outcome.clone(),
             metadata: self.metadata.clone(),
+            reloads: self.reloads.clone(),
             thresholds: self.thresholds.clone(),
             scenarios: self.scenarios.clone(),
             errors,

@@ -91,14 +91,9 @@ impl Generator {
 /// only after the scheduled end made the load longer and thinner than planned, and do not count.
 fn achieved(plan: &Plan, scenarios: &Scenarios, until: crate::clock::Instant) -> f64 {
     let (mut planned, mut started) = (0.0, 0.0);
-    for (index, scenario) in plan.scenarios.iter().enumerate() {
-        let (Executor::ArrivalRate(rate), Some(began)) =
-            (&scenario.executor, scenarios.began(index))
-        else {
-            continue;
-        };
-        let time = until.saturating_duration_since(began).min(rate.curve.duration());
-        planned += rate.curve.arrivals_before(time) as f64;
+    for index in 0..plan.scenarios.len() {
+        let Some(arrivals) = scenarios.planned(index, until) else { continue };
+        planned += arrivals as f64;
         let tally = scenarios.tally(index);
         started += (tally.ended + tally.interrupted).saturating_sub(tally.overdue) as f64;
     }

@@ -29,6 +29,19 @@ pub struct Loaded {
 /// # Errors
 /// If it does not compile, or its top level fails.
 pub fn load(program: &Program, env: &BTreeMap<String, String>) -> Result<Loaded, ScriptError> {
+    load_again(program, env, &Registry::new())
+}
+
+/// Loads a script as [`load`] does; the metrics that it declares are added to those of a test that
+/// runs.
+///
+/// # Errors
+/// If it does not compile, its top level fails, or it declares a metric otherwise than before.
+pub fn load_again(
+    program: &Program,
+    env: &BTreeMap<String, String>,
+    metrics: &Registry,
+) -> Result<Loaded, ScriptError> {
     let defect = |message: String| ScriptError {
         kind: ScriptErrorKind::Load,
         message,
@@ -41,7 +54,7 @@ pub fn load(program: &Program, env: &BTreeMap<String, String>) -> Result<Loaded,
         .map_err(|error| defect(format!("the empty plan does not resolve: {error}")))?;
     plan.env.clone_from(env);
     let events = Rc::new(RefCell::new(Vec::new()));
-    let worker = context(program, Arc::new(plan), &Arc::new(Registry::new()), {
+    let worker = context(program, Arc::new(plan), &Arc::new(metrics.clone()), {
         let events = Rc::clone(&events);
         Box::new(move |event| events.borrow_mut().push(event))
     })
@@ -101,7 +114,9 @@ pub(super) fn context(
         declaring: Cell::new(false),
         shard: RefCell::new(Shard::new(Arc::clone(registry), plan.series_max)),
         events,
+        live: false,
         status: Arc::default(),
+        revised: RefCell::new(Arc::clone(&plan)),
         plan,
     })
 }

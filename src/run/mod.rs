@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use crate::api::Event;
 use crate::metrics::Registry;
-use crate::output::Progress;
+use crate::output::{Progress, ReloadResult};
 use crate::plan::Plan;
 use crate::script::{Program, ScriptError};
 
 pub use self::controller::run;
 pub use self::finished::{Finished, place, render};
-pub use self::load::{Loaded, load};
+pub use self::load::{Loaded, load, load_again};
 pub use self::signal::Signals;
 pub use self::stop::exit;
 pub use self::thresholds::Thresholds;
+pub use self::watch::{Before, Compile, Compiled, Order, Refusal, Sources, Stamp, Watch};
 
 mod backstage;
 mod controller;
@@ -30,6 +31,7 @@ mod scenarios;
 mod signal;
 mod stop;
 mod thresholds;
+mod watch;
 
 /// A test, ready to run.
 #[derive(Debug)]
@@ -70,8 +72,22 @@ pub trait Observer {
     /// Something happened in a script.
     fn event(&mut self, event: &Event);
 
+    /// A version was saved while the test runs.
+    fn reload(&mut self, reload: &Reload<'_>);
+
     /// An error of a script was seen for the first time: scenario, VU and iteration say where.
     fn error(&mut self, error: &ScriptError, first: &(String, u64, u64));
+}
+
+/// What came of a version that was saved while the test runs.
+#[derive(Debug, Clone, Copy)]
+pub enum Reload<'a> {
+    /// The test goes on as the new version.
+    Taken(&'a ReloadResult),
+    /// The test goes on as it was.
+    Refused(&'a Refusal),
+    /// What was refused has been taken back.
+    Mended,
 }
 
 /// How long a run waits for workers to make their VUs, beyond what signals cut short.

@@ -23,8 +23,8 @@ pub(super) struct Population {
 
 impl Population {
     pub(super) fn new(plan: &Plan, registry: &Arc<Registry>) -> Self {
-        // Two gauges and a counter for each.
-        let mut shard = Shard::new(Arc::clone(registry), 3 * (1 + plan.scenarios.len()));
+        // Two gauges and a counter for each; a reload may add scenarios, or change tags.
+        let mut shard = Shard::new(Arc::clone(registry), plan.series_max);
         let tags: Vec<_> = plan.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let whole = shard.tag_set(TagSetId::EMPTY, &tags);
         let scenarios = plan.scenarios.iter();
@@ -34,11 +34,21 @@ impl Population {
         Self { shard, whole, most: vec![0; scenarios.len()], scenarios }
     }
 
+    /// Takes the tags of a plan that was revised, and counts the scenarios that have joined.
+    pub(super) fn revise(&mut self, plan: &Plan) {
+        let tags: Vec<_> = plan.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        self.whole = self.shard.tag_set(TagSetId::EMPTY, &tags);
+        let tags = plan.scenarios.iter().map(|scenario| plan.tags_of(scenario));
+        self.scenarios = tags.map(|tags| self.shard.tag_set(TagSetId::EMPTY, &tags)).collect();
+        self.most.resize(self.scenarios.len(), 0);
+    }
+
     /// Ends an interval: returns the most VUs in it.
     pub(super) fn take(&mut self, status: &TestStatus) -> Snapshot {
         self.record(self.whole, &status.vus);
-        for (index, counts) in status.scenarios.iter().enumerate() {
-            let existing = self.record(self.scenarios[index], counts);
+        let counted = status.scenarios.iter().zip(self.scenarios.clone());
+        for (index, (counts, tags)) in counted.enumerate() {
+            let existing = self.record(tags, counts);
             self.most[index] = self.most[index].max(existing);
         }
         self.shard.take()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::population::Population;
 use crate::clock::Instant;
 use crate::output::{ScenarioProgress, ScenarioResult};
-use crate::plan::{Executor, Plan, Start};
+use crate::plan::{Executor, Plan, Scenario, Spliced, Standing, Start};
 use crate::units;
 use crate::worker::ScenarioTally;
 
@@ -21,6 +21,10 @@ pub(super) struct Scenarios {
     /// By scenario: iterations ended at the last look, and when that was.
     last: Vec<(u64, Instant)>,
     workers: usize,
+    /// By scenario: the arrivals of open ones, over all changes.
+    spliced: Vec<Option<Spliced>>,
+    /// By scenario: when it was taken out of the test.
+    removed: Vec<Option<Instant>>,
 }
 
 impl Scenarios {
@@ -32,7 +36,81 @@ impl Scenarios {
             began: vec![None; count],
             last: vec![(0, now); count],
             workers,
+            spliced: plan.scenarios.iter().map(|one| spliced(plan, one)).collect(),
+            removed: vec![None; count],
         }
+    }
+
+    /// Goes on with a plan that was revised: rates change at a time, scenarios stop, and new ones
+    /// join. Returns when those start, if nothing has to end before.
+    pub(super) fn revise(
+        &mut self,
+        plan: &Plan,
+        removed: &[usize],
+        zero: Instant,
+        at: Instant,
+    ) -> Vec<(usize, Instant)> {
+        for &index in removed {
+            self.removed[index] = Some(at);
+        }
+        for (index, known) in self.spliced.iter_mut().enumerate() {
+            let scenario = &plan.scenarios[index];
+            match (&scenario.executor, &mut *known, self.began[index]) {
+                (Executor::ArrivalRate(rate), Some(known), Some(began))
+                    if rate != known.rate() && self.removed[index].is_none() =>
+                {
+                    known.change(rate.clone(), at.saturating_duration_since(began));
+                }
+                (Executor::ArrivalRate(_), Some(_), Some(_)) => {}
+                _ => *known = spliced(plan, scenario),
+            }
+        }
+        let mut starts = Vec::new();
+        for (index, scenario) in plan.scenarios.iter().enumerate().skip(self.tallies.len()) {
+            self.tallies.push(vec![ScenarioTally::default(); self.workers]);
+            self.ended.push(0);
+            self.last.push((0, at));
+            self.spliced.push(spliced(plan, scenario));
+            self.removed.push(None);
+            let start = match &scenario.start {
+                Start::At(after) => Some((zero + *after).max(at)),
+                Start::After(name, delay) => {
+                    let before = plan.scenarios.iter().position(|one| one.name == *name);
+                    before.filter(|&before| self.has_ended(before)).map(|_| at + *delay)
+                }
+            };
+            self.began.push(start);
+            starts.extend(start.map(|start| (index, start)));
+        }
+        starts
+    }
+
+    /// Returns whether all workers' parts of a scenario have ended.
+    fn has_ended(&self, index: usize) -> bool {
+        self.ended.get(index).is_some_and(|ended| *ended >= self.workers)
+    }
+
+    /// Returns whether all scenarios have ended.
+    pub(super) fn have_ended(&self) -> bool {
+        (0..self.ended.len()).all(|index| self.has_ended(index))
+    }
+
+    /// Returns how far a scenario is.
+    pub(super) fn standing(&self, index: usize) -> Standing {
+        match self.removed[index] {
+            Some(_) => Standing::Stops,
+            None if self.has_ended(index) => Standing::Ended,
+            None => Standing::Lives,
+        }
+    }
+
+    /// Returns how many iterations of an open scenario were to start by a time, whatever its rate
+    /// was; nothing if it is closed or has not begun.
+    pub(super) fn planned(&self, index: usize, until: Instant) -> Option<u64> {
+        let (spliced, began) = (self.spliced[index].as_ref()?, self.began[index]?);
+        let until = self.removed[index].map_or(until, |removed| removed.min(until));
+        let time = until.saturating_duration_since(began).min(spliced.rate().curve.duration());
+        Some(spliced.arrivals_before(time))
     }
 
     /// Sets the zero of the test's time.
@@ -86,11 +164,6 @@ impl Scenarios {
         sum
     }
 
-    /// Returns when a scenario began, if it has.
-    pub(super) fn began(&self, index: usize) -> Option<Instant> {
-        self.began[index]
-    }
-
     /// Returns what the progress display shows.
     pub(super) fn progress(&mut self, plan: &Plan, now: Instant) -> Vec<ScenarioProgress> {
         let mut all = Vec::new();
@@ -120,12 +193,7 @@ impl Scenarios {
     }
 
     /// Returns what a scenario waits for, if it does.
-    fn waiting(
-        &self,
-        index: usize,
-        scenario: &crate::plan::Scenario,
-        now: Instant,
-    ) -> Option<String> {
+    fn waiting(&self, index: usize, scenario: &Scenario, now: Instant) -> Option<String> {
         match (&scenario.start, self.began[index]) {
             (Start::After(name, _), None) => Some(format!("waits for {name}")),
             (_, Some(began)) if began > now => {
@@ -145,7 +213,7 @@ impl Scenarios {
 
     /// Returns what the summary shows.
     pub(super) fn results(&self, plan: &Plan, population: &Population) -> Vec<ScenarioResult> {
-        let result = |(index, scenario): (usize, &crate::plan::Scenario)| {
+        let result = |(index, scenario): (usize, &Scenario)| {
             let tally = self.tally(index);
             ScenarioResult {
                 name: scenario.name.clone(),
@@ -159,6 +227,13 @@ impl Scenarios {
             }
         };
         plan.scenarios.iter().enumerate().map(result).collect()
+    }
+}
+
+fn spliced(plan: &Plan, scenario: &Scenario) -> Option<Spliced> {
+    match &scenario.executor {
+        Executor::ArrivalRate(rate) => Some(Spliced::new(rate.clone(), scenario.seed(plan.seed))),
+        _ => None,
     }
 }
 

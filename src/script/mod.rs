@@ -9,7 +9,7 @@ use crate::api::{Value, VuContext, WorkerContext};
 
 pub use self::error::{Location, ScriptError, ScriptErrorKind};
 pub use self::review::{Finding, Review, review};
-pub use self::source::{Language, Program, SourceError};
+pub use self::source::{Language, Program, Reads, SourceError};
 
 mod error;
 pub mod luau;

@@ -2,9 +2,14 @@
 //!
 //! Nothing outside the script's folder and the `--include` folders can be loaded, by whatever path
 //! or symbolic link.
+//!
+//! What was read while a script was loaded for the first time is kept with it: all threads run the
+//! same text, whatever is saved meanwhile.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::api::{DataSets, Files};
 
@@ -33,6 +38,52 @@ pub struct Program {
     text: String,
     /// The data that it declares when it is loaded first, the same for all threads.
     data: Arc<DataSets>,
+    /// Modules that were read before.
+    modules: Arc<BTreeMap<Request, ModuleSource>>,
+    /// Who is told what is read.
+    reads: Option<Sender<Read>>,
+}
+
+/// The file that asks for a module, and how it names it.
+type Request = (PathBuf, String);
+
+/// A module that was asked for, and its file.
+#[derive(Debug)]
+struct Read {
+    request: Request,
+    source: ModuleSource,
+}
+
+/// The modules that a program has read so far, in all its copies.
+#[derive(Debug)]
+pub struct Reads {
+    receiver: Receiver<Read>,
+    modules: BTreeMap<Request, ModuleSource>,
+}
+
+impl Reads {
+    /// Returns a program that has what was read so far, and reads no more of it from disk.
+    pub fn keep(&mut self, program: &Program) -> Program {
+        self.take();
+        Program { modules: Arc::new(self.modules.clone()), ..program.clone() }
+    }
+
+    /// Returns the files that were read so far.
+    pub fn files(&mut self) -> Vec<PathBuf> {
+        self.take();
+        self.modules.values().map(|source| source.path.clone()).collect()
+    }
+
+    /// Returns whether a file still holds what was read from it; of other files nothing is known.
+    pub fn holds(&self, path: &Path) -> bool {
+        let mut texts = self.modules.values().filter(|source| source.path == path);
+        texts.all(|source| read(path).is_ok_and(|text| text == source.text))
+    }
+
+    fn take(&mut self) {
+        let new = self.receiver.try_iter().map(|read| (read.request, read.source));
+        self.modules.extend(new);
+    }
 }
 
 /// A module's file, found and read.
@@ -64,15 +115,47 @@ impl Program {
                 SourceError(format!("cannot include {}: {error}", path.display()))
             })?);
         }
-        Ok(Self { entry: resolved, language, roots, text, data: Arc::default() })
+        Ok(Self { entry: resolved, language, roots, text, ..Self::empty(language) })
+    }
+
+    fn empty(language: Language) -> Self {
+        Self {
+            entry: PathBuf::new(),
+            language,
+            roots: Vec::new(),
+            text: String::new(),
+            data: Arc::default(),
+            modules: Arc::default(),
+            reads: None,
+        }
+    }
+
+    /// Returns the program with data that was read before: what its top level declares alike is not
+    /// read again, and is handed out from where it is.
+    #[must_use]
+    pub fn with_data(self, data: Arc<DataSets>) -> Self {
+        Self { data, ..self }
+    }
+
+    /// Returns the program, and what will be told of the modules that it and its copies read.
+    #[must_use]
+    pub fn observed(self) -> (Self, Reads) {
+        let (sender, receiver) = channel();
+        let program = Self { reads: Some(sender), ..self };
+        (program, Reads { receiver, modules: BTreeMap::new() })
+    }
+
+    /// Returns whether another program has the same texts, as far as they have been read.
+    pub fn has_same_text(&self, other: &Self) -> bool {
+        self.text == other.text && self.modules == other.modules
     }
 
     /// Returns a program from text, for tests; modules lie in `folder`.
     pub fn from_text(name: &str, text: &str, folder: &Path) -> Result<Self, SourceError> {
         let language = language_of(Path::new(name))?;
         let roots = folder.canonicalize().into_iter().collect();
-        let (entry, text) = (folder.join(name), text.to_owned());
-        Ok(Self { entry, language, roots, text, data: Arc::default() })
+        let text = text.to_owned();
+        Ok(Self { entry: folder.join(name), roots, text, ..Self::empty(language) })
     }
 
     /// Returns the language.
@@ -111,6 +194,19 @@ impl Program {
     /// # Errors
     /// If there is no such file, or it lies outside the allowed folders.
     pub fn module(&self, from: &Path, request: &str) -> Result<ModuleSource, SourceError> {
+        let key = (from.to_owned(), request.to_owned());
+        if let Some(source) = self.modules.get(&key) {
+            return Ok(source.clone());
+        }
+        let source = self.read_module(from, request)?;
+        if let Some(reads) = &self.reads {
+            // Who watched has stopped watching.
+            let _gone = reads.send(Read { request: key, source: source.clone() });
+        }
+        Ok(source)
+    }
+
+    fn read_module(&self, from: &Path, request: &str) -> Result<ModuleSource, SourceError> {
         let folder = from.parent().unwrap_or(Path::new(""));
         let extensions: &[&str] = match self.language {
             Language::Luau => &["luau", "lua"],

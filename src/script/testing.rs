@@ -42,10 +42,12 @@ impl TestWorker {
             http: Rc::new(plan.http.clone()),
             expected: Rc::new(plan.http.expected_statuses.clone()),
             shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
+            revised: RefCell::new(Arc::clone(&plan)),
             plan,
             registry: RefCell::new(registry),
             declaring: Cell::new(true),
             events: Box::new(move |event| sink.borrow_mut().push(event)),
+            live: false,
             status: Arc::default(),
         });
         Self { context, events }

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
+use tokio::sync::Notify;
+
 use crate::api::{Interrupt, Phase, ScenarioContext, Stop, Value, VuContext, WorkerContext};
 use crate::clock::{self, Instant};
 use crate::metrics::{Shard, TagSetId, builtin};
@@ -21,18 +23,65 @@ pub type OnError = Box<dyn Fn(&ScriptError, &VuContext)>;
 pub struct Ground {
     /// What operations act on.
     pub worker: Rc<WorkerContext>,
-    /// The compiled script.
-    pub host: Host,
+    /// The script, the newest version.
+    pub version: RefCell<Rc<Version>>,
     /// What `setup` returned.
     pub data: RefCell<Rc<Value>>,
     /// Takes the errors of iterations.
     pub on_error: OnError,
+    /// Whether VUs wait.
+    pub pause: Pause,
+    /// Whether samples of scenarios have the tag `script_version`.
+    pub tag_versions: bool,
     /// The number of the next VU in this worker, from 0, and the rule that makes it unique in the test.
     pub next_vu: Cell<u64>,
     /// This worker's part of the rate that limits the requests of the whole test.
     pub rate: Option<Rc<RequestRate>>,
     /// This worker's share of VU numbers.
     pub share: crate::plan::Share,
+}
+
+/// Whether a worker's VUs wait before their next iterations.
+#[derive(Debug, Default)]
+pub struct Pause {
+    paused: Cell<bool>,
+    changed: Notify,
+}
+
+impl Pause {
+    /// Lets VUs wait, or go on.
+    pub fn set(&self, paused: bool) {
+        self.paused.set(paused);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until VUs may go on.
+    async fn over(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if !self.paused.get() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+/// A script as one worker has compiled it.
+pub struct Version {
+    /// From 0; each reload adds one.
+    pub number: u64,
+    /// The compiled script.
+    pub host: Host,
+}
+
+/// What the VUs of a scenario do on one worker. A reload changes it; VUs look when they take over
+/// the new version.
+pub struct Post {
+    /// The scenario.
+    pub context: RefCell<Rc<ScenarioContext>>,
+    /// The function that they run.
+    pub function: RefCell<String>,
 }
 
 /// When an iteration was due, and its number.
@@ -61,6 +110,9 @@ pub struct Vu {
     context: Rc<VuContext>,
     instance: Instance,
     function: String,
+    post: Rc<Post>,
+    /// The version that the instance is of, or that it could not become.
+    version: u64,
     /// The position of its scenario in the plan.
     scenario: usize,
     has_setup: bool,
@@ -70,36 +122,70 @@ pub struct Vu {
 }
 
 impl Vu {
-    /// Makes the next VU of a worker, for a function of a scenario.
+    /// Makes the next VU of a worker, for a scenario.
     ///
     /// # Errors
     /// If the script's top level fails.
-    pub fn new(
-        ground: &Rc<Ground>,
-        scenario: &Rc<ScenarioContext>,
-        function: &str,
-    ) -> Result<Self, ScriptError> {
+    pub fn new(ground: &Rc<Ground>, post: &Rc<Post>) -> Result<Self, ScriptError> {
+        let scenario = Rc::clone(&post.context.borrow());
+        let version = Rc::clone(&ground.version.borrow());
         let number = ground.next_vu.get();
         ground.next_vu.set(number + 1);
         let id = ground.share.nth(number) + 1;
         let context = VuContext::new(Rc::clone(&ground.worker), id, number + 1);
-        let instance = ground.host.instance(&context)?;
-        context.enter(Rc::clone(scenario));
-        let functions = instance.functions();
-        let has = |name: &str| functions.iter().any(|function| function == name);
+        let instance = version.host.instance(&context)?;
+        context.enter(Rc::clone(&scenario));
         for counts in ground.worker.status.counts(scenario.index) {
             counts.existing.enter();
         }
         Ok(Self {
             ground: Rc::clone(ground),
-            has_setup: has(VU_SETUP),
-            has_teardown: has(VU_TEARDOWN),
+            has_setup: offers(&instance, VU_SETUP),
+            has_teardown: offers(&instance, VU_TEARDOWN),
             context,
             instance,
-            function: function.to_owned(),
+            function: post.function.borrow().clone(),
+            post: Rc::clone(post),
+            version: version.number,
             has_data: false,
             scenario: scenario.index,
         })
+    }
+
+    /// Takes over the newest version of the script: connections, cookies, numbers and tags stay, what
+    /// the script held in its variables goes. So `vu_setup` runs in the new version, and
+    /// `vu_teardown` before in the old one, which knows what is to be cleared away.
+    ///
+    /// A version that fails to load for this VU leaves it the one that it has.
+    async fn renew(&mut self) {
+        let version = Rc::clone(&self.ground.version.borrow());
+        let scenario = self.context.step_out();
+        let loaded = version.host.instance(&self.context);
+        self.context.stay(scenario);
+        match loaded {
+            // It is being cut off; if it is wanted again, it tries again.
+            Err(ScriptError { kind: ScriptErrorKind::Stopped(_), .. }) => {}
+            Err(error) => {
+                self.version = version.number;
+                self.report(&error);
+            }
+            Ok(instance) => {
+                self.version = version.number;
+                if self.has_teardown && self.has_data {
+                    self.context.phase.set(Phase::VuTeardown);
+                    if let Err(error) = self.say_goodbye().await {
+                        self.report(&error);
+                    }
+                }
+                self.instance = instance;
+                self.has_setup = offers(&self.instance, VU_SETUP);
+                self.has_teardown = offers(&self.instance, VU_TEARDOWN);
+                self.has_data = false;
+                self.function.clone_from(&self.post.function.borrow());
+                self.context.stay(Some(Rc::clone(&self.post.context.borrow())));
+                self.prepare().await;
+            }
+        }
     }
 
     /// Returns what ends its iterations from outside.
@@ -130,8 +216,14 @@ impl Vu {
     ///
     /// To cut it off, stop its [`Vu::interrupt`] and wait: the future must not be dropped.
     pub async fn iterate(&mut self, start: Start) -> End {
+        // Boxed, as all of it is rare: a VU is as large as its largest future.
+        if self.ground.pause.paused.get() {
+            Box::pin(self.rest()).await;
+        }
+        if self.version != self.ground.version.borrow().number {
+            Box::pin(self.renew()).await;
+        }
         if !self.has_data {
-            // Boxed, as it happens once: a VU is as large as its largest future.
             Box::pin(self.prepare()).await;
         }
         let started = clock::now();
@@ -159,9 +251,18 @@ impl Vu {
         end
     }
 
+    /// Waits while the test is paused, or until the VU is cut off.
+    async fn rest(&self) {
+        tokio::select! {
+            biased;
+            () = self.context.interrupt.stopped() => {}
+            () = self.ground.pause.over() => {}
+        }
+    }
+
     /// Waits until `min_iteration_duration` has passed since the iteration's start.
     async fn pad(&self, started: Instant) {
-        let least = self.ground.worker.plan.min_iteration_duration;
+        let least = self.ground.worker.revised.borrow().min_iteration_duration;
         if !least.is_zero() && self.context.interrupt.why().is_none() {
             tokio::select! {
                 biased;
@@ -188,7 +289,7 @@ impl Vu {
 
     /// Calls `vu_teardown`, at most for `teardown_timeout`: nothing else would end it.
     async fn say_goodbye(&mut self) -> Result<Value, ScriptError> {
-        let limit = self.ground.worker.plan.teardown_timeout;
+        let limit = self.ground.worker.revised.borrow().teardown_timeout;
         let interrupt = self.interrupt();
         let mut call = std::pin::pin!(self.instance.call(VU_TEARDOWN, Argument::Data));
         tokio::select! {
@@ -241,7 +342,8 @@ impl Vu {
         drop(shard);
         self.record_bytes();
         if let Some(scenario) = &*self.context.scenario.borrow() {
-            scenario.iterations_ended.set(scenario.iterations_ended.get() + 1);
+            let ended = &scenario.life.iterations_ended;
+            ended.set(ended.get() + 1);
         }
     }
 
@@ -259,6 +361,10 @@ impl Vu {
     fn scenario_tags(&self) -> TagSetId {
         self.context.scenario.borrow().as_ref().map_or(TagSetId::EMPTY, |s| s.tags)
     }
+}
+
+fn offers(instance: &Instance, function: &str) -> bool {
+    instance.functions().iter().any(|name| name == function)
 }
 
 impl Drop for Vu {

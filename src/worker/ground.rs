@@ -10,7 +10,7 @@ use crate::api::{Event, Slices, Value, WorkerContext};
 use crate::metrics::Shard;
 use crate::protocol::Network;
 use crate::script::Host;
-use crate::vu::Ground;
+use crate::vu::{Ground, Pause, Version};
 
 /// Most log lines that one worker lets through per interval; a script that logs in a loop must not
 /// fill the memory with them.
@@ -31,7 +31,10 @@ impl LogFlow {
     }
 
     fn admits(&self, event: &Event) -> bool {
-        if !matches!(event, Event::Log { .. } | Event::Debug(_)) {
+        if !matches!(
+            event,
+            Event::Log { .. } | Event::Debug(_) | Event::Request(_) | Event::Check { .. }
+        ) {
             return true;
         }
         if self.sent.get() >= LOGS_PER_INTERVAL {
@@ -58,6 +61,7 @@ pub(super) fn make(
     let flow = Rc::clone(logs);
     let worker = Rc::new(WorkerContext {
         plan: Arc::clone(plan),
+        revised: RefCell::new(Arc::clone(plan)),
         http: Rc::new(plan.http.clone()),
         expected: Rc::new(plan.http.expected_statuses.clone()),
         registry: RefCell::new((*assignment.registry).clone()),
@@ -73,17 +77,21 @@ pub(super) fn make(
                 let _gone = events.send((index, Message::Event(event)));
             }
         }),
+        live: assignment.live,
         status: Arc::clone(&assignment.status),
     });
     let program = Rc::new((*assignment.program).clone());
     let host = Host::new(program, &worker).map_err(Failure::Script)?;
+    let version = RefCell::new(Rc::new(Version { number: 0, host }));
     let errors = Rc::clone(errors);
     Ok(Rc::new(Ground {
         worker,
-        host,
+        version,
         data: RefCell::new(Rc::new(Value::Nil)),
         on_error: Box::new(move |error, vu| errors.add(error, vu)),
         next_vu: Cell::new(0),
+        pause: Pause::default(),
+        tag_versions: assignment.tag_versions,
         rate: super::rates::of_test(plan, assignment.share, assignment.status.zero()),
         share: assignment.share,
     }))

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::errors::Errors;
@@ -29,7 +30,8 @@ pub(super) async fn live(
     mut commands: UnboundedReceiver<Command>,
     outbox: Outbox,
 ) {
-    let worker = match Worker::new(&assignment, outbox.clone()) {
+    let (joining, mut joined) = unbounded_channel();
+    let worker = match Worker::new(&assignment, outbox.clone(), joining) {
         Ok(worker) => Rc::new(worker),
         Err(failure) => {
             let index = assignment.share.index as usize;
@@ -40,29 +42,41 @@ pub(super) async fn live(
     worker.send(Message::Ready);
     let Some(zero) = worker.wait_for_begin(&mut commands).await else {
         // Who was prepared is to say goodbye, though nothing has begun.
-        join_all(worker.parts.iter().map(|part| part.dismiss())).await;
+        join_all(worker.parts().iter().map(|part| part.dismiss())).await;
         worker.send(Message::Ended(Box::new(worker.interval())));
         return;
     };
     worker.cpu_before.set(clock::thread_cpu());
     worker.last_look.set((zero, clock::thread_cpu()));
-    for part in &worker.parts {
-        part.begin_with_test(zero);
-    }
     let mut scenarios = JoinSet::new();
-    for part in &worker.parts {
-        let (worker, part) = (Rc::clone(&worker), Rc::clone(part));
+    let start = |scenarios: &mut JoinSet<()>, part: Rc<Part>| {
+        let worker = Rc::clone(&worker);
         scenarios.spawn_local(async move {
             part.run().await;
             worker.send(Message::ScenarioEnded(part.index()));
         });
+    };
+    for part in worker.parts() {
+        part.begin_with_test(zero);
+        start(&mut scenarios, part);
     }
     let ended = async {
-        while let Some(result) = scenarios.join_next().await {
-            if let Err(error) = result
-                && error.is_panic()
-            {
-                std::panic::resume_unwind(error.into_panic());
+        loop {
+            let idle = scenarios.is_empty();
+            if idle && worker.finished.get() {
+                break;
+            }
+            tokio::select! {
+                biased;
+                Some(part) = joined.recv() => start(&mut scenarios, part),
+                result = scenarios.join_next(), if !idle => {
+                    if let Some(Err(error)) = result
+                        && error.is_panic()
+                    {
+                        std::panic::resume_unwind(error.into_panic());
+                    }
+                }
+                () = worker.finish.notified(), if idle => {}
             }
         }
     };
@@ -76,10 +90,15 @@ pub(super) async fn live(
     worker.send(Message::Ended(Box::new(worker.interval())));
 }
 
-struct Worker {
+pub(super) struct Worker {
     index: usize,
-    ground: Rc<Ground>,
-    parts: Vec<Rc<Part>>,
+    pub(super) ground: Rc<Ground>,
+    pub(super) parts: RefCell<Vec<Rc<Part>>>,
+    /// Takes parts that join the test while it runs.
+    pub(super) joining: UnboundedSender<Rc<Part>>,
+    /// Whether no part will join any more.
+    finished: Cell<bool>,
+    finish: Notify,
     errors: Rc<Errors>,
     logs: Rc<LogFlow>,
     outbox: Outbox,
@@ -93,13 +112,18 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(assignment: &Assignment, outbox: Outbox) -> Result<Self, Failure> {
+    fn new(
+        assignment: &Assignment,
+        outbox: Outbox,
+        joining: UnboundedSender<Rc<Part>>,
+    ) -> Result<Self, Failure> {
         let errors = Rc::<Errors>::default();
         let logs = Rc::<LogFlow>::default();
         let ground = ground::make(assignment, &outbox, &errors, &logs)?;
         let mut parts = Vec::new();
         for index in 0..assignment.plan.scenarios.len() {
-            let part = Part::new(&ground, assignment.share, index).map_err(Failure::Script)?;
+            let part = Part::new(&ground, &assignment.plan, assignment.share, index);
+            part.make_vus().map_err(Failure::Script)?;
             parts.push(Rc::new(part));
         }
         let index = assignment.share.index as usize;
@@ -108,7 +132,10 @@ impl Worker {
         Ok(Self {
             index,
             ground,
-            parts,
+            parts: RefCell::new(parts),
+            joining,
+            finished: Cell::new(!assignment.lingers),
+            finish: Notify::new(),
             errors,
             logs,
             outbox,
@@ -119,7 +146,16 @@ impl Worker {
         })
     }
 
-    fn send(&self, message: Message) {
+    fn parts(&self) -> Vec<Rc<Part>> {
+        self.parts.borrow().clone()
+    }
+
+    fn finish(&self) {
+        self.finished.set(true);
+        self.finish.notify_one();
+    }
+
+    pub(super) fn send(&self, message: Message) {
         // A controller that is gone has given up on the run; there is nobody left to tell.
         let _gone = self.outbox.send((self.index, message));
     }
@@ -145,7 +181,7 @@ impl Worker {
 
     /// Runs `vu_setup` of all VUs that exist, at once.
     async fn prepare(&self) {
-        for part in &self.parts {
+        for part in self.parts() {
             if self.stopped.get() {
                 return;
             }
@@ -173,15 +209,20 @@ impl Worker {
 
     fn execute(&self, command: &Command) {
         match command {
-            Command::StartScenario(index, at) => self.parts[*index].begin(*at),
-            Command::EndScenario(index) => self.parts[*index].control.close(),
+            Command::StartScenario(index, at) => self.parts()[*index].begin(*at),
+            Command::Finish => self.finish(),
+            Command::Pause(paused) => self.ground.pause.set(*paused),
+            Command::EndScenario(index) => self.parts()[*index].control.close(),
+            Command::Reload(revision) => self.reload(revision),
             Command::Stop => {
                 self.stopped.set(true);
-                self.parts.iter().for_each(|part| part.control.close());
+                self.parts().iter().for_each(|part| part.control.close());
+                self.finish();
             }
             Command::Cut => {
                 self.stopped.set(true);
-                self.parts.iter().for_each(|part| part.control.cut());
+                self.parts().iter().for_each(|part| part.control.cut());
+                self.finish();
                 for interrupt in &*self.preparing.borrow() {
                     interrupt.stop(crate::api::Stop::Cut);
                 }
@@ -242,7 +283,7 @@ impl Worker {
         self.record_cpu();
         Interval {
             snapshot: self.ground.worker.shard.borrow_mut().take(),
-            scenarios: self.parts.iter().map(|part| part.tally()).collect(),
+            scenarios: self.parts.borrow().iter().map(|part| part.tally()).collect(),
             errors: self.errors.take(),
             cpu: clock::thread_cpu(),
             cpu_before: self.cpu_before.get(),

@@ -23,6 +23,7 @@ mod errors;
 mod ground;
 mod life;
 mod rates;
+mod reload;
 mod scenario;
 
 /// What a worker needs to start.
@@ -38,6 +39,29 @@ pub struct Assignment {
     pub registry: Arc<Registry>,
     /// Facts of the whole test.
     pub status: Arc<TestStatus>,
+    /// Whether scenarios may join: the worker ends only at [`Command::Finish`].
+    pub lingers: bool,
+    /// Whether requests and checks are told one by one.
+    pub live: bool,
+    /// Whether samples of scenarios have the tag `script_version`.
+    pub tag_versions: bool,
+}
+
+/// What a test becomes while it runs.
+#[derive(Debug)]
+pub struct Revision {
+    /// From 1.
+    pub number: u64,
+    /// The plan: scenarios keep their positions.
+    pub plan: Arc<Plan>,
+    /// The script.
+    pub program: Arc<Program>,
+    /// The metrics: those before keep their ids.
+    pub registry: Arc<Registry>,
+    /// When changed rates begin to hold.
+    pub at: Instant,
+    /// The scenarios that are to stop, by their positions.
+    pub removed: Vec<usize>,
 }
 
 /// What the controller tells a worker.
@@ -51,6 +75,12 @@ pub enum Command {
     StartScenario(usize, Instant),
     /// A scenario has nothing to go on with: no new iterations of it; graceful stop.
     EndScenario(usize),
+    /// The test goes on as a new version. Answered by [`Message::Reloaded`].
+    Reload(Arc<Revision>),
+    /// No scenario will join any more: end when those that there are have ended.
+    Finish,
+    /// VUs wait before their next iterations, or go on.
+    Pause(bool),
     /// No new iterations; graceful stop.
     Stop,
     /// Iterations are cut off.
@@ -64,6 +94,8 @@ pub enum Message {
     Ready,
     /// They have been prepared.
     Prepared,
+    /// A revision has been taken over: VUs run it from their next iterations on.
+    Reloaded(u64),
     /// It cannot go on.
     Failed(Box<Failure>),
     /// Something happened in a script.

@@ -7,22 +7,33 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::Notify;
 
+use self::rules::Rules;
 use super::{ScenarioTally, rates};
-use crate::api::{Event, ScenarioContext, ScenarioEnd};
+use crate::api::{Event, ScenarioContext, ScenarioEnd, ScenarioLife};
 use crate::clock::{self, ArrivalTimer, Instant};
-use crate::executor::{Admission, Closed, Control, Open, Tally, closed, open};
-use crate::metrics::builtin;
-use crate::plan::{ArrivalRate, Curve, Executor, Scenario, Share, Start};
+use crate::executor::{Closed, ClosedTurn, Control, Open, OpenTurn, Tally, Turns, closed, open};
+use crate::metrics::{TagSetId, builtin};
+use crate::plan::{ArrivalRate, Executor, Plan, Scenario, Share, Spliced, SplicedTimes, Start};
+use crate::protocol::RequestRate;
 use crate::script::ScriptError;
-use crate::vu::{Ground, Vu, record_open};
+use crate::vu::{Ground, Post, Vu, record_open};
+
+mod revising;
+mod rules;
+
+/// After so many new VUs in a row others run.
+const MADE_IN_A_ROW: usize = 16;
 
 /// A worker's part of one scenario.
 pub(super) struct Part {
     index: usize,
-    scenario: Scenario,
+    scenario: RefCell<Scenario>,
     /// What of it this worker does; `None` if there are fewer VUs than workers and it has none.
     share: Option<Share>,
-    context: Rc<ScenarioContext>,
+    /// What its VUs do.
+    post: Rc<Post>,
+    /// What has come of it so far.
+    life: Rc<ScenarioLife>,
     ground: Rc<Ground>,
     vus: RefCell<Vec<Vu>>,
     seed: u64,
@@ -31,19 +42,18 @@ pub(super) struct Part {
     begins: Notify,
     pub(super) control: Rc<Control>,
     tally: Rc<Tally>,
+    /// The arrivals of an open scenario, over all changes.
+    spliced: RefCell<Option<Spliced>>,
+    /// The pot of shared iterations.
+    pot: Rc<Cell<u64>>,
+    /// New schedules on their way to the driver.
+    open_turns: Rc<Turns<OpenTurn<SplicedTimes>>>,
+    closed_turns: Rc<Turns<ClosedTurn<Vu>>>,
 }
 
 impl Part {
-    /// Makes the part and the VUs that exist from the start.
-    ///
-    /// # Errors
-    /// If the script's top level fails.
-    pub(super) fn new(
-        ground: &Rc<Ground>,
-        worker: Share,
-        index: usize,
-    ) -> Result<Self, ScriptError> {
-        let plan = &ground.worker.plan;
+    /// Makes the part of a plan's scenario, without VUs.
+    pub(super) fn new(ground: &Rc<Ground>, plan: &Plan, worker: Share, index: usize) -> Self {
         let scenario = plan.scenarios[index].clone();
         let share = share_of(&scenario.executor, worker, index);
         let control = Rc::<Control>::default();
@@ -53,26 +63,65 @@ impl Part {
             own.close();
             first
         });
-        let context = Rc::new(context(ground, &scenario, index, worker, share, end));
-        let part = Self {
+        let life = Rc::new(ScenarioLife::new(end));
+        let rates = rates::of_scenario(ground, &scenario, index, worker);
+        let context = context(ground, plan, index, share, rates, &life);
+        let post = Rc::new(Post {
+            context: RefCell::new(Rc::new(context)),
+            function: RefCell::new(scenario.exec.clone()),
+        });
+        let seed = scenario.seed(plan.seed);
+        let (spliced, pot) = match &scenario.executor {
+            Executor::ArrivalRate(rate) => (Some(Spliced::new(rate.clone(), seed)), 0),
+            Executor::SharedIterations { iterations, .. } => {
+                (None, share.map_or(0, |share| share.of(*iterations)))
+            }
+            _ => (None, 0),
+        };
+        Self {
             index,
             share,
-            context,
+            post,
+            life,
             vus: RefCell::default(),
-            seed: scenario.seed(plan.seed),
+            seed,
             began: Cell::new(None),
             begins: Notify::new(),
             control,
             tally: Rc::default(),
             ground: Rc::clone(ground),
-            scenario,
-        };
-        let count = share.map_or(0, |share| share.of(vus_at_start(&part.scenario.executor)));
-        for _ in 0..count {
-            let vu = Vu::new(ground, &part.context, &part.scenario.exec)?;
-            part.vus.borrow_mut().push(vu);
+            spliced: RefCell::new(spliced),
+            pot: Rc::new(Cell::new(pot)),
+            open_turns: Rc::default(),
+            closed_turns: Rc::default(),
+            scenario: RefCell::new(scenario),
         }
-        Ok(part)
+    }
+
+    /// Makes the VUs that exist from the start.
+    ///
+    /// # Errors
+    /// If the script's top level fails.
+    pub(super) fn make_vus(&self) -> Result<(), ScriptError> {
+        let count = vus_at_start(&self.scenario.borrow().executor);
+        for _ in 0..self.share.map_or(0, |share| share.of(count)) {
+            let vu = Vu::new(&self.ground, &self.post)?;
+            self.vus.borrow_mut().push(vu);
+        }
+        Ok(())
+    }
+
+    /// Returns what makes one more VU, or ends the test if that fails.
+    fn maker(&self) -> impl Fn() -> Option<Vu> + 'static {
+        let (ground, post) = (Rc::clone(&self.ground), Rc::clone(&self.post));
+        move || match Vu::new(&ground, &post) {
+            Ok(vu) => Some(vu),
+            Err(error) => {
+                let message = format!("a further VU cannot be made: {error}");
+                (ground.worker.events)(Event::Abort(message));
+                None
+            }
+        }
     }
 
     /// Takes the VUs that exist from the start, to be prepared all at once.
@@ -93,7 +142,7 @@ impl Part {
 
     /// Sets the zero of its time from the plan, unless it waits for another scenario.
     pub(super) fn begin_with_test(&self, zero: Instant) {
-        if let Start::At(after) = self.scenario.start {
+        if let Start::At(after) = self.scenario.borrow().start {
             self.begin(zero + after);
         }
     }
@@ -117,21 +166,26 @@ impl Part {
     /// Waits for its start, and runs it to its end.
     pub(super) async fn run(&self) {
         let Some(share) = self.share else { return };
+        // One that joins the test while it runs has none yet.
+        self.fit(share).await;
         let Some(began) = self.started().await else {
-            let promised = self.context.iterations_planned.unwrap_or(0);
+            let promised = self.post.context.borrow().iterations_planned.unwrap_or(0);
             self.tally.dropped.set(promised);
             self.record_dropped();
             return self.dismiss().await;
         };
-        self.context.started.set(Some(began));
+        self.life.started.set(Some(began));
         let since_1970 = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        self.context.started_ms.set((since_1970.as_secs_f64() * 1e3).floor());
-        match &self.scenario.executor {
+        self.life.started_ms.set((since_1970.as_secs_f64() * 1e3).floor());
+        // Its options may have changed while it waited.
+        self.fit(share).await;
+        let executor = self.scenario.borrow().executor.clone();
+        match &executor {
             Executor::ArrivalRate(arrival_rate) => self.run_open(arrival_rate, share, began).await,
-            executor => self.run_closed(executor, share, began).await,
-        }
-        if !self.scenario.executor.is_open() {
-            self.record_dropped();
+            executor => {
+                self.run_closed(executor, share, began).await;
+                self.record_dropped();
+            }
         }
     }
 
@@ -145,7 +199,7 @@ impl Part {
         let dropped = self.tally.dropped.get();
         if dropped > 0 {
             let mut shard = self.ground.worker.shard.borrow_mut();
-            shard.add(builtin::DROPPED_ITERATIONS, self.context.tags, dropped as f64);
+            shard.add(builtin::DROPPED_ITERATIONS, self.tags(), dropped as f64);
         }
     }
 
@@ -170,44 +224,47 @@ impl Part {
     }
 
     async fn run_closed(&self, executor: &Executor, share: Share, began: Instant) {
-        let rules = Rules::new(executor, share, began);
+        let rules = Rules::new(executor, share, began, &self.pot);
         let vus = self.take_vus();
         let members = vus.into_iter().enumerate().map(|(n, vu)| (vu, rules.of(n as u64))).collect();
-        let graceful_stop = self.scenario.graceful_stop;
-        let plan = Closed { members, share, end: rules.end, graceful_stop };
+        let graceful_stop = self.scenario.borrow().graceful_stop;
+        let turns = Rc::clone(&self.closed_turns);
+        let plan = Closed { members, share, end: rules.end, graceful_stop, turns };
         closed(plan, &self.control, &self.tally).await;
     }
 
     async fn run_open(&self, arrival_rate: &ArrivalRate, share: Share, began: Instant) {
-        let arrivals = arrival_rate.times(share, self.seed);
-        let make = || match Vu::new(&self.ground, &self.context, &self.scenario.exec) {
-            Ok(vu) => Some(vu),
-            Err(error) => {
-                let message = format!("a further VU cannot be made: {error}");
-                (self.ground.worker.events)(Event::Abort(message));
-                None
-            }
+        let arrivals = {
+            let mut spliced = self.spliced.borrow_mut();
+            let new = || Spliced::new(arrival_rate.clone(), self.seed);
+            spliced.get_or_insert_with(new).times(share)
         };
         let on_lost = |waited: Option<Duration>| {
+            let tags = self.tags();
             let mut shard = self.ground.worker.shard.borrow_mut();
-            shard.add(builtin::DROPPED_ITERATIONS, self.context.tags, 1.0);
+            shard.add(builtin::DROPPED_ITERATIONS, tags, 1.0);
             if let Some(waited) = waited {
-                record_open(&mut shard, self.context.tags, waited, waited);
+                record_open(&mut shard, tags, waited, waited);
             }
         };
         let plan = Open {
             began,
             arrivals,
             members: self.take_vus(),
-            make,
+            make: self.maker(),
             vus_max: share.of(arrival_rate.max_vus),
             on_overload: arrival_rate.on_overload,
             end: began + arrival_rate.curve.duration(),
-            graceful_stop: self.scenario.graceful_stop,
+            graceful_stop: self.scenario.borrow().graceful_stop,
             timer: ArrivalTimer::new(),
+            turns: Rc::clone(&self.open_turns),
             on_lost,
         };
         open(plan, &self.control, &self.tally).await;
+    }
+
+    fn tags(&self) -> TagSetId {
+        self.post.context.borrow().tags
     }
 
     /// Returns its position in the plan.
@@ -238,17 +295,21 @@ fn vus_at_start(executor: &Executor) -> u64 {
 
 fn context(
     ground: &Ground,
-    scenario: &Scenario,
+    plan: &Plan,
     index: usize,
-    worker: Share,
     share: Option<Share>,
-    end: ScenarioEnd,
+    rates: Vec<Rc<RequestRate>>,
+    life: &Rc<ScenarioLife>,
 ) -> ScenarioContext {
-    let plan = &ground.worker.plan;
+    let scenario = &plan.scenarios[index];
     let mut env = plan.env.clone();
     env.extend(scenario.env.clone());
-    let tags = plan.tags_of(scenario);
-    let tags = ground.worker.shard.borrow_mut().tag_set(crate::metrics::TagSetId::EMPTY, &tags);
+    let mut tags = plan.tags_of(scenario);
+    let version = ground.version.borrow().number.to_string();
+    if ground.tag_versions {
+        tags.push(("script_version", &version));
+    }
+    let tags = ground.worker.shard.borrow_mut().tag_set(TagSetId::EMPTY, &tags);
     let (duration, curve, iterations) = match &scenario.executor {
         Executor::SharedIterations { iterations, max_duration, .. } => {
             (*max_duration, None, share.map(|share| share.of(*iterations)))
@@ -268,61 +329,10 @@ fn context(
         executor: scenario.executor.name(),
         env,
         tags,
-        started: Cell::new(None),
-        started_ms: Cell::new(0.0),
+        life: Rc::clone(life),
         duration_seconds: duration.as_secs_f64(),
         curve,
-        rates: rates::of_scenario(ground, scenario, index, worker),
+        rates,
         iterations_planned: iterations,
-        iterations_ended: Cell::new(0),
-        end,
     }
-}
-
-/// The admission rules of a closed scenario's VUs on one worker.
-struct Rules<'a> {
-    executor: &'a Executor,
-    share: Share,
-    began: Instant,
-    end: Instant,
-    pot: Rc<Cell<u64>>,
-}
-
-impl<'a> Rules<'a> {
-    fn new(executor: &'a Executor, share: Share, began: Instant) -> Self {
-        let (duration, pot) = match executor {
-            Executor::SharedIterations { iterations, max_duration, .. } => {
-                (*max_duration, share.of(*iterations))
-            }
-            Executor::PerVuIterations { max_duration, .. } => (*max_duration, 0),
-            Executor::ConstantVus { duration, .. } => (*duration, 0),
-            Executor::RampingVus { curve, .. } => (curve.duration(), 0),
-            Executor::ArrivalRate(_) => (Duration::ZERO, 0),
-        };
-        Self { executor, share, began, end: began + duration, pot: Rc::new(Cell::new(pot)) }
-    }
-
-    /// Returns the rule of this worker's VU number `n`.
-    fn of(&self, n: u64) -> Admission {
-        let until = self.end;
-        match self.executor {
-            Executor::SharedIterations { .. } => {
-                Admission::Pot { left: Rc::clone(&self.pot), until }
-            }
-            Executor::PerVuIterations { iterations, .. } => {
-                Admission::Times { left: *iterations, until }
-            }
-            Executor::RampingVus { curve, graceful_ramp_down } => Admission::Wanted {
-                intervals: wanted(curve, self.share.nth(n), self.began),
-                end: self.end,
-                graceful: *graceful_ramp_down,
-            },
-            Executor::ConstantVus { .. } | Executor::ArrivalRate(_) => Admission::While { until },
-        }
-    }
-}
-
-fn wanted(curve: &Curve, vu: u64, began: Instant) -> Vec<(Instant, Instant)> {
-    let interval = |(from, until): (Duration, Duration)| (began + from, began + until);
-    curve.wanted(vu).into_iter().map(interval).collect()
 }

@@ -36,6 +36,12 @@ impl Bench {
         std::fs::write(self.folder.path().join(name), text).unwrap();
     }
 
+    /// Moves a file to another name.
+    pub(super) fn rename(&self, from: &str, to: &str) {
+        let path = |name| self.folder.path().join(name);
+        std::fs::rename(path(from), path(to)).unwrap();
+    }
+
     /// Reads a file.
     pub(super) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(name)).unwrap()

@@ -77,6 +77,7 @@ fn run(seed: u64, slower: f64) -> Histogram {
             on_overload: OnOverload::Queue,
             end: began + curve.duration(),
             graceful_stop: Duration::from_secs(30),
+            turns: Rc::default(),
             timer: ArrivalTimer::simulated(),
             on_lost: |_| unreachable!("there are VUs enough"),
         };

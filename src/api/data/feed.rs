@@ -117,7 +117,7 @@ impl Feed {
         let problem = format!("all {count} rows of {name} have been handed out");
         match &*vu.scenario.borrow() {
             Some(scenario) if vu.phase.get() == Phase::Iteration => {
-                if scenario.end.now() {
+                if scenario.life.end.now() {
                     let why = format!("scenario \"{}\" ends: {problem}", scenario.name);
                     let scenario = scenario.index;
                     (vu.worker.events)(Event::EndScenario { scenario, why });

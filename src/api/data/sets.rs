@@ -48,6 +48,11 @@ impl DataSets {
         self.files.iter().map(PathBuf::as_path).collect()
     }
 
+    /// Returns whether all that was declared could be read.
+    pub fn are_whole(&self) -> bool {
+        !self.sets.iter().any(|set| matches!(set.content, Content::Failed(_)))
+    }
+
     /// Returns the bytes of all data.
     pub fn bytes(&self) -> u64 {
         self.sets.iter().map(|set| set.content.bytes()).sum()

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use self::params::Params;
+pub use self::seen::RequestSeen;
 use self::url::Address;
 pub use self::url::RecentUrls;
 use super::{ApiError, Args, Function, Module, Object, Run, VuContext, Wait};
@@ -18,6 +19,7 @@ mod multipart;
 mod page;
 mod params;
 mod response;
+mod seen;
 mod send;
 mod session;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::Call;
 use super::params::{Kind, Params};
 use super::response::Answered;
+use super::seen::RequestSeen;
 use super::url::Place;
 use crate::api::{ApiError, ErrorKind, Event, LogLevel, Value, VuContext};
 use crate::metrics::{RequestSample, RequestTimings, TagSetId};
@@ -213,7 +214,15 @@ pub(super) fn record(vu: &VuContext, wanted: &Wanted, exchange: &Exchange) {
             receiving: timings.receiving,
         },
     };
+    tell(vu, &sample);
     vu.worker.shard.borrow_mut().add_request(wanted.tags, &sample);
+}
+
+/// Shows a request where requests are shown one by one.
+fn tell(vu: &VuContext, sample: &RequestSample<'_>) {
+    if vu.worker.live {
+        (vu.worker.events)(Event::Request(Box::new(RequestSeen::of(sample))));
+    }
 }
 
 /// Records a request that could not even be addressed: it failed, in no time.
@@ -231,6 +240,7 @@ fn record_invalid(vu: &VuContext, wanted: &Wanted, answered: &Answered) {
         tls_version: "",
         timings: RequestTimings::default(),
     };
+    tell(vu, &sample);
     vu.worker.shard.borrow_mut().add_request(wanted.tags, &sample);
 }
 

@@ -50,6 +50,12 @@ struct Watched {
     window: Option<Window>,
 }
 
+impl Watched {
+    fn new(selector: Selector) -> Self {
+        Self { window: selector.window().map(Window::new), tally: Tally::default(), selector }
+    }
+}
+
 /// What is known of one worker.
 #[derive(Debug, Default)]
 struct Worker {
@@ -71,24 +77,51 @@ struct TagSet {
     rows: Rows,
 }
 
+impl TagSet {
+    fn is_meant_by(&self, selector: &Selector) -> bool {
+        (self.measured || selector.names("phase")) && selector.matches(&self.tags)
+    }
+}
+
 impl Aggregate {
     /// Returns an aggregate that keeps each metric as a whole and what each selector means.
     pub fn new(registry: Arc<Registry>, selectors: Vec<Selector>) -> Self {
         let metrics = (0..registry.len()).map(|_| Tally::default()).collect();
-        let watched = |selector: Selector| Watched {
-            window: selector.window().map(Window::new),
-            tally: Tally::default(),
-            selector,
-        };
         Self {
             registry,
             metrics,
-            selectors: selectors.into_iter().map(watched).collect(),
+            selectors: selectors.into_iter().map(Watched::new).collect(),
             workers: Vec::new(),
             tables: Tables::default(),
             ticked: Duration::ZERO,
             interval: Duration::ZERO,
             overflowed: 0,
+        }
+    }
+
+    /// Takes a registry that begins with all metrics of its own: snapshots may have the new ones from
+    /// now on.
+    pub fn extend(&mut self, registry: Arc<Registry>) {
+        debug_assert!(registry.begins_with(&self.registry), "ids keep their meaning");
+        self.metrics.resize_with(registry.len(), Tally::default);
+        self.registry = registry;
+    }
+
+    /// Keeps what further selectors mean, from now on; those that are kept already stay as they are.
+    pub fn watch(&mut self, selectors: impl IntoIterator<Item = Selector>) {
+        for selector in selectors {
+            let whole = !selector.has_tags() && selector.window().is_none();
+            // What metrics are as a whole is kept in any case, since the start.
+            if whole || self.selectors().any(|known| *known == selector) {
+                continue;
+            }
+            let index = self.selectors.len();
+            for set in self.workers.iter_mut().flat_map(|worker| &mut worker.sets) {
+                if set.is_meant_by(&selector) {
+                    set.selectors.push(index);
+                }
+            }
+            self.selectors.push(Watched::new(selector));
         }
     }
 
@@ -241,17 +274,16 @@ impl Aggregate {
     }
 
     fn tag_set(&self, tags: &Tags) -> TagSet {
-        let measured = !matches!(tags.get("phase"), Some("setup" | "teardown"));
-        let selectors = self.selectors.iter().enumerate().filter(|(_, watched)| {
-            let selector = &watched.selector;
-            (measured || selector.names("phase")) && selector.matches(tags)
-        });
-        TagSet {
+        let mut set = TagSet {
             tags: tags.clone(),
-            measured,
-            selectors: selectors.map(|(index, _)| index).collect(),
+            measured: !matches!(tags.get("phase"), Some("setup" | "teardown")),
+            selectors: Vec::new(),
             rows: Rows::default(),
-        }
+        };
+        let selectors = self.selectors.iter().enumerate();
+        let selectors = selectors.filter(|(_, watched)| set.is_meant_by(&watched.selector));
+        set.selectors = selectors.map(|(index, _)| index).collect();
+        set
     }
 
     fn enter(

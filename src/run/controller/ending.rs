@@ -28,7 +28,7 @@ impl Controller<'_> {
             }
         }
         self.tick(duration);
-        let plan = Arc::clone(&self.test.plan);
+        let plan = Arc::clone(&self.plan);
         let (generator, in_time) =
             self.generator.judge(&plan, &self.aggregate, &self.scenarios, duration, self.ended_at);
         let thresholds = self.thresholds.results(&self.aggregate, duration);
@@ -38,8 +38,9 @@ impl Controller<'_> {
             outputs: None,
             plan,
             metadata: finished::metadata(self.test, self.started_at, duration),
+            reloads: std::mem::take(&mut self.reloads),
             thresholds,
-            scenarios: self.scenarios.results(&self.test.plan, &self.population),
+            scenarios: self.scenarios.results(&self.plan, &self.population),
             errors: std::mem::take(&mut self.errors),
             generator,
             aggregate: self.aggregate,

@@ -7,6 +7,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::super::START_LIMIT;
 use super::super::backstage::{Backstage, Ended};
 use super::super::stop::Stopped;
+use super::super::watch::Watching;
 use super::{Controller, Worker};
 use crate::api::{Phase, Value};
 use crate::clock;
@@ -28,7 +29,7 @@ impl Controller<'_> {
         if self.stopped.is_some() {
             return Ok(());
         }
-        let data = if self.test.plan.setup { self.setup(backstage).await } else { Value::Nil };
+        let data = if self.plan.setup { self.setup(backstage).await } else { Value::Nil };
         if self.stopped.is_some() {
             return Ok(());
         }
@@ -46,15 +47,18 @@ impl Controller<'_> {
     }
 
     fn spawn_workers(&mut self) -> std::io::Result<()> {
-        let count = self.test.plan.workers;
+        let count = self.plan.workers;
         for index in 0..count {
             let (commands, orders) = unbounded_channel();
             let assignment = Assignment {
                 share: Share { index: index as u64, count: count as u64 },
-                plan: Arc::clone(&self.test.plan),
+                plan: Arc::clone(&self.plan),
                 program: Arc::clone(&self.test.program),
                 registry: Arc::clone(&self.test.registry),
                 status: Arc::clone(&self.status),
+                lingers: self.watching.is_some(),
+                tag_versions: self.watching.as_ref().is_some_and(|watching| watching.tag_versions),
+                live: self.watching.as_ref().is_some_and(Watching::is_live),
             };
             let thread = worker::spawn(assignment, orders, self.outbox.clone())?;
             self.workers.push(Worker { commands, thread, ended: false });
@@ -90,7 +94,7 @@ impl Controller<'_> {
             return Value::Nil;
         }
         self.observer.phase("setup");
-        let limit = self.test.plan.setup_timeout;
+        let limit = self.plan.setup_timeout;
         let ended = self.backstage(backstage, Phase::Setup, "setup", Argument::None, limit).await;
         match ended {
             Ended::Done(value) => return value,
@@ -121,7 +125,7 @@ impl Controller<'_> {
                 }
             }
         }
-        for (index, scenario) in self.test.plan.scenarios.iter().enumerate() {
+        for (index, scenario) in self.plan.scenarios.iter().enumerate() {
             let promised = scenario.executor.iterations_promised().unwrap_or(0);
             self.scenarios.drop_promised(index, promised);
             self.population.record_dropped(index, promised);
