@@ -12,6 +12,9 @@ WHAT (without it: closed arrivals startup):
   connections   as many open connections as the descriptor limit allows
   sleepers      100,000 VUs in Luau that only sleep
   neighbours    1,000 VUs with a schedule beside 10 that compute
+  messages      CPU per WebSocket echo and per JSON-RPC call, beside raw clients in Rust
+  sockets       1,000 and 5,000 WebSockets: memory per socket
+                (both: cargo build --release --example raw_clients first)
   instructions [BINARY ...]
                 instructions per request, counted by valgrind
   compare OLD [NEW]
@@ -46,11 +49,12 @@ from closed import closed, workers
 from compare import compare, usable
 from crowds import connections, memory, sleepers
 from instructions import instructions
+from messages import messages, sockets
 from neighbours import neighbours
 from startup import startup
 
 MAIN = [closed, arrivals, startup]
-ALL = [*MAIN, workers, memory, connections, sleepers, neighbours, instructions]
+ALL = [*MAIN, workers, memory, connections, sleepers, neighbours, messages, sockets, instructions]
 # Those that take binaries; nothing may stand beside them.
 WITH_BINARIES = {"compare": compare, "instructions": instructions}
 # Programs and their Debian packages: for every sub-command, and for some.
