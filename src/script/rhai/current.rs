@@ -22,8 +22,9 @@ use crate::api::{ApiError, ErrorKind, Stop, Value, VuContext, Wait};
 use crate::clock::{self, Instant};
 use crate::plan::ScriptLimits;
 
-/// A wait that is long: giving back memory and taking it again costs about two microseconds.
-const LONG: Duration = Duration::from_millis(100);
+/// A wait that is long: giving back memory and taking it again costs microseconds (the pages fault
+/// in anew), which requests to a busy target would pay each time.
+const LONG: Duration = Duration::from_secs(1);
 
 /// Places of long waits that a worker remembers.
 const LONG_PLACES: usize = 8;
