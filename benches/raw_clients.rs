@@ -4,8 +4,10 @@
 //! `raw_clients ws|rpc|hold ADDRESS CONNECTIONS COUNT`: so many echoes or calls on each connection;
 //! `hold` keeps sockets that are told of tides for so many seconds. Prints how many messages came.
 
+#![expect(clippy::print_stdout, reason = "what it prints is its answer")]
+
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
@@ -36,8 +38,8 @@ fn main() -> Result<()> {
             "ws" => try_join_all((0..connections).map(|_| echoes(address, count))).await,
             "rpc" => try_join_all((0..connections).map(|_| calls(address, count))).await,
             "hold" => {
-                let until = Instant::now() + Duration::from_secs(count);
-                try_join_all((0..connections).map(|_| hold(address, until))).await
+                let time = Duration::from_secs(count);
+                try_join_all((0..connections).map(|_| hold(address, time))).await
             }
             other => bail!("`{other}` is none of ws, rpc, hold"),
         }
@@ -63,17 +65,20 @@ async fn echoes(address: SocketAddr, count: u64) -> Result<u64> {
     Ok(count)
 }
 
-async fn hold(address: SocketAddr, until: Instant) -> Result<u64> {
+async fn hold(address: SocketAddr, time: Duration) -> Result<u64> {
     let mut socket = socket(address, "/ws/feed").await?;
     let params = json!({ "topic": "tides", "interval_ms": 1000 });
     let subscribe = json!({ "id": 1, "method": "subscribe", "params": params });
     socket.send(Message::text(subscribe.to_string())).await?;
     let mut came = 0;
-    while Instant::now() < until {
-        socket.next().await.context("a tide")??;
+    let mut over = std::pin::pin!(tokio::time::sleep(time));
+    loop {
+        tokio::select! {
+            tide = socket.next() => tide.context("a tide")??,
+            () = &mut over => return Ok(came),
+        };
         came += 1;
     }
-    Ok(came)
 }
 
 async fn calls(address: SocketAddr, count: u64) -> Result<u64> {
