@@ -38,6 +38,44 @@ pub(super) fn read(jwk: &Map) -> Result<Key, String> {
     }
 }
 
+/// Returns the keys of a set (RFC 7517, 5): a table, or a JSON text.
+pub(super) fn set(value: &Value) -> Option<Vec<Value>> {
+    let keys = match value {
+        Value::Map(map) => map.get("keys").cloned(),
+        Value::Text(text) if text.as_bytes().starts_with(b"{") => {
+            match serde_json::from_slice(text.as_bytes()) {
+                Ok(Value::Map(mut map)) => map.take("keys"),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    match keys {
+        Some(Value::List(keys)) => Some(keys),
+        _ => None,
+    }
+}
+
+/// Reads the key of a set that is named, or its only one.
+///
+/// # Errors
+/// If there is none; the text says so.
+pub(super) fn member(keys: &[Value], id: Option<&str>) -> Result<Key, String> {
+    let named = |key: &&Value| match (key, id) {
+        (Value::Map(map), Some(id)) => {
+            map.get("kid").and_then(Value::as_text).as_deref() == Some(id)
+        }
+        _ => id.is_none() && keys.len() == 1,
+    };
+    match (keys.iter().find(named), id) {
+        (Some(Value::Map(map)), _) => read(map),
+        (_, Some(id)) => Err(format!("the key set has no key \"{id}\"")),
+        (_, None) => {
+            Err(format!("the token names no key (`kid`), and the key set has {}", keys.len()))
+        }
+    }
+}
+
 struct Jwk<'a>(&'a Map);
 
 impl Jwk<'_> {

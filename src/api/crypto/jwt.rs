@@ -130,8 +130,17 @@ impl<'a> Token<'a> {
     }
 
     fn name_of_algorithm(&self) -> Option<Cow<'_, str>> {
+        self.header_text("alg")
+    }
+
+    /// Returns the name of the key that signed.
+    fn key_id(&self) -> Option<Cow<'_, str>> {
+        self.header_text("kid")
+    }
+
+    fn header_text(&self, name: &str) -> Option<Cow<'_, str>> {
         match &self.header {
-            Value::Map(header) => header.get("alg")?.as_text(),
+            Value::Map(header) => header.get(name)?.as_text(),
             _ => None,
         }
     }
@@ -167,18 +176,23 @@ pub(super) fn decode(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiErro
 pub(super) fn verify(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     let text = args.text(0)?;
     let text = text.to_str();
-    let key = Key::take(&mut args, 1)?;
+    let token = Token::parse(&text);
+    let id = token.as_ref().ok().and_then(Token::key_id);
+    let key = Key::take_named(&mut args, 1, id.as_deref())?;
     let known = &["algorithm", "audience", "issuer", "leeway", "time"];
     let mut options = args.fields(2, known)?;
     let expected = Expected::read(&args.call, &mut options)?;
     let mut map = Map::new();
-    match Token::parse(&text) {
+    match token {
         Err(problem) => {
             map.push("valid", false);
             map.push("error", problem);
         }
         Ok(token) => {
-            let problem = expected.signature(&token, &key).or_else(|| expected.claims(&token));
+            let problem = match &key {
+                Ok(key) => expected.signature(&token, key).or_else(|| expected.claims(&token)),
+                Err(problem) => Some(problem.clone()),
+            };
             map.push("valid", problem.is_none());
             map.push("error", problem);
             map.push("header", token.header);

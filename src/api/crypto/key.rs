@@ -93,6 +93,27 @@ impl Key {
     /// If it is none.
     pub(super) fn take(args: &mut Args, index: usize) -> Result<Rc<Self>, ApiError> {
         let value = args.take(index);
+        Self::of(args, index, value)
+    }
+
+    /// Takes a key from an argument, or from a set of keys the one that a token names. A token that
+    /// names none of them is not the script's mistake: it is told as text.
+    ///
+    /// # Errors
+    /// If it is no key.
+    pub(super) fn take_named(
+        args: &mut Args,
+        index: usize,
+        id: Option<&str>,
+    ) -> Result<Result<Rc<Self>, String>, ApiError> {
+        let value = args.take(index);
+        match jwk::set(&value) {
+            Some(keys) => Ok(jwk::member(&keys, id).map(Rc::new)),
+            None => Self::of(args, index, value).map(Ok),
+        }
+    }
+
+    fn of(args: &Args, index: usize, value: Value) -> Result<Rc<Self>, ApiError> {
         let read = match value {
             Value::Object(object) => {
                 let known = object.as_any().downcast_ref::<Handle>();

@@ -391,3 +391,35 @@ fn equality_looks_at_every_byte() {
         assert_eq!(run("equal", vec![a.into(), b.into()]).unwrap(), same.into());
     }
 }
+
+#[test]
+fn a_token_names_its_key_in_a_set() {
+    let set = format!(
+        r#"{{"keys":[{{"kid":"a","kty":"oct","k":"c2VjcmV0"}},{{"kid":"b",{}]}}"#,
+        EC_JWK.trim_start_matches('{')
+    );
+    let signed = |id: Option<&str>, key: &str| {
+        let headers = map([("kid", id.map_or(Value::Nil, Value::from))]);
+        let options = if id.is_some() { map([("headers", headers)]) } else { Value::Nil };
+        text("jwt.sign", vec![map([]), key.into(), options])
+    };
+    let check = |token: &str, keys: Value| {
+        let verified = run("jwt.verify", vec![token.into(), keys]).unwrap();
+        member(&verified, "error")
+    };
+    let as_table = || Value::from_json(&serde_json::from_str(&set).unwrap());
+    for (id, key) in [("a", "secret"), ("b", EC_PKCS8)] {
+        for keys in [as_table(), set.as_str().into()] {
+            assert_eq!(check(&signed(Some(id), key), keys), Value::Nil, "{id}");
+        }
+    }
+    let other = check(&signed(Some("b"), "secret"), as_table());
+    assert_eq!(other, "HS256 needs a secret, got an EC key".into());
+    let none = check(&signed(Some("c"), "secret"), as_table());
+    assert_eq!(none, "the key set has no key \"c\"".into());
+    let unnamed = check(&signed(None, "secret"), as_table());
+    assert_eq!(unnamed, "the token names no key (`kid`), and the key set has 2".into());
+    let one =
+        map([("keys", Value::List(vec![map([("kty", "oct".into()), ("k", "c2VjcmV0".into())])]))]);
+    assert_eq!(check(&signed(None, "secret"), one), Value::Nil);
+}
