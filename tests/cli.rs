@@ -9,6 +9,7 @@ mod odd_relay;
 mod tally;
 
 mod cli {
+    mod authoring;
     mod bench;
     mod codes;
     mod commands;

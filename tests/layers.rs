@@ -46,6 +46,7 @@ const KEPT_IN: &[(&str, &str)] = &[
     ("rhai", "src/script/"),
     ("corosensei", "src/script/"),
     ("clap", "src/cli/"),
+    ("clap_complete", "src/cli/"),
     ("httparse", "src/protocol/"),
     ("h2", "src/protocol/"),
     ("hyper", "src/protocol/"),

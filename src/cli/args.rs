@@ -31,6 +31,12 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Runs a script with one VU, shows each request, and goes on with what is saved.
     Dev(Box<DevArgs>),
+    /// Writes a test that works as it is, and what editors need to know its modules.
+    New(NewArgs),
+    /// Writes what editors need to know the modules.
+    Types(TypesArgs),
+    /// Prints what a shell needs to complete commands and flags.
+    Completions(CompletionsArgs),
     /// Serves the demo target; `demo run` tests it.
     Demo(Box<DemoArgs>),
 }
@@ -89,12 +95,64 @@ pub(super) struct CheckArgs {
     pub(super) json: bool,
 }
 
+/// `kingtide new`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  \
+    kingtide new\n  \
+    kingtide new checkout.rhai --template crud\n  \
+    kingtide new tests --template suite")]
+pub(super) struct NewArgs {
+    /// The file; its extension says the language. A folder for the template `suite`.
+    #[arg(value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// What the test shows.
+    #[arg(long, value_name = "NAME", default_value = "http")]
+    pub(super) template: Template,
+    /// The language: Luau, unless FILE says another.
+    #[arg(long, value_name = "LANG")]
+    pub(super) lang: Option<Lang>,
+}
+
+/// What a new test shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Template {
+    /// Requests, checks and thresholds.
+    Http,
+    /// Two scenarios that read and write.
+    Crud,
+    /// Round trips and messages over WebSockets.
+    Websocket,
+    /// Calls and batches of JSON-RPC.
+    Jsonrpc,
+    /// Several tests that share a module.
+    Suite,
+}
+
+/// `kingtide types`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  kingtide types tests")]
+pub(super) struct TypesArgs {
+    /// The folder of the tests; this one if it is left out.
+    #[arg(value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+}
+
+/// `kingtide completions`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  \
+    kingtide completions bash > ~/.local/share/bash-completion/completions/kingtide")]
+pub(super) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub(super) shell: clap_complete::Shell,
+}
+
 /// What says which test and how much of it.
 #[derive(Debug, Clone, Default, ClapArgs)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct TestArgs {
-    /// The script: .luau, .lua or .rhai.
-    #[arg(value_name = "SCRIPT")]
+    /// The script: .luau, .lua or .rhai; or a folder, of which `test` or the only script is taken.
+    #[arg(value_name = "SCRIPT", default_value = ".")]
     pub(super) script: PathBuf,
     /// Virtual users.
     #[arg(short = 'u', long, value_name = "N", help_heading = "Load")]

@@ -14,14 +14,17 @@ mod demo;
 mod dev;
 mod env;
 mod errors;
+mod new;
 mod run;
+mod script;
 mod terminal;
 mod test;
+mod types;
 mod watch;
 
 /// Runs the command line and returns the process's exit code.
 pub fn main() -> ExitCode {
-    let args = match args::Args::try_parse() {
+    let mut args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(mut error) => {
             suggest(&mut error);
@@ -31,13 +34,33 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    let test = match &mut args.command {
+        args::Command::Run(args) => Some(&mut args.test),
+        args::Command::Check(args) => Some(&mut args.test),
+        _ => None,
+    };
+    if let Err(error) = test.map_or(Ok(()), script::locate) {
+        terminal::fail(&error);
+        return ExitCode::from(error.code());
+    }
     let code = match args.command {
+        args::Command::New(args) => new::new(&args),
+        args::Command::Types(args) => types::types(&args),
+        args::Command::Completions(args) => completions(&args),
         args::Command::Run(args) => run::run(&args),
         args::Command::Check(args) => check::check(&args),
         args::Command::Dev(args) => dev::dev(&args),
         args::Command::Demo(args) => demo::demo(&args),
     };
     ExitCode::from(code)
+}
+
+/// Prints what a shell needs to complete what is typed.
+fn completions(args: &args::CompletionsArgs) -> u8 {
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut args::Args::command(), "kingtide", &mut text);
+    terminal::print(&String::from_utf8_lossy(&text));
+    exit::PASSED
 }
 
 /// Adds the nearest known name to an error about an unknown one, where clap found none near enough:

@@ -95,21 +95,42 @@ impl Terminal {
         }
     }
 
-    fn log(&mut self, level: LogLevel, message: &str, origin: &str) {
+    /// Shows a line with what the log says of where it comes from.
+    fn log(&mut self, level: LogLevel, message: &str, origin: Origin<'_>) {
         if level == LogLevel::Debug && !self.verbose {
             return;
         }
         self.clear();
         if self.format == LogFormat::Json {
-            let line = serde_json::json!({
-                "level": level.as_str(), "message": message, "origin": origin
-            });
+            let mut line = serde_json::json!({ "level": level.as_str(), "message": message });
+            if let Some((scenario, vu, iteration)) = origin.vu {
+                line["scenario"] = scenario.into();
+                line["vu"] = vu.into();
+                line["iteration"] = iteration.into();
+            }
+            if let Some(place) = origin.place {
+                line["location"] = place.into();
+            }
             eprint(&format!("{line}\n"));
             return;
         }
-        let origin = if origin.is_empty() { String::new() } else { format!(" ({origin})") };
+        let origin = match origin.vu {
+            Some((scenario, vu, iteration)) if vu > 0 || !scenario.is_empty() => {
+                format!(" ({scenario} VU {vu}, iteration {iteration})").replace("( ", "(")
+            }
+            _ => String::new(),
+        };
         eprint(&format!("{}: {message}{origin}\n", level.as_str()));
     }
+}
+
+/// Where a log line comes from, as far as it is known.
+#[derive(Default)]
+struct Origin<'a> {
+    /// Scenario (empty outside), VU, iteration.
+    vu: Option<(&'a str, u64, u64)>,
+    /// `notes.luau:41`
+    place: Option<String>,
 }
 
 impl Observer for Terminal {
@@ -140,29 +161,34 @@ impl Observer for Terminal {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Log { level, message, vu, iteration, scenario } => {
-                let origin = match (scenario.as_str(), vu) {
-                    ("", 0) => String::new(),
-                    (scenario, vu) => format!("{scenario} VU {vu}, iteration {iteration}"),
-                };
-                self.log(*level, message, &origin);
+                let vu = Some((scenario.as_str(), *vu, *iteration));
+                self.log(*level, message, Origin { vu, place: None });
+            }
+            Event::Debug(text) if self.format == LogFormat::Json => {
+                let line = serde_json::json!({ "level": "http", "message": text.trim_end() });
+                eprint(&format!("{line}\n"));
             }
             Event::Request(_) | Event::Check { .. } => {}
             Event::Debug(text) => {
                 self.clear();
                 eprint(&format!("{text}\n"));
             }
+            Event::Warning(text) if self.format == LogFormat::Json => {
+                self.log(LogLevel::Warn, text, Origin::default());
+            }
             Event::Warning(text) => {
                 self.clear();
                 warn(text);
             }
             Event::Abort(message) => {
-                self.log(LogLevel::Error, &format!("test aborted: {message}"), "");
-            }
-            Event::EndScenario { why, .. } => {
-                self.log(LogLevel::Info, why, "");
+                self.log(LogLevel::Error, &format!("test aborted: {message}"), Origin::default());
             }
             Event::MarkFailed(message) => {
-                self.log(LogLevel::Error, &format!("test marked as failed: {message}"), "");
+                let message = format!("test marked as failed: {message}");
+                self.log(LogLevel::Error, &message, Origin::default());
+            }
+            Event::EndScenario { why, .. } => {
+                self.log(LogLevel::Info, why, Origin::default());
             }
         }
     }
@@ -171,20 +197,22 @@ impl Observer for Terminal {
         self.clear();
         match reload {
             Reload::Taken(taken) => {
-                self.log(LogLevel::Info, &reload_line(taken), "");
+                self.log(LogLevel::Info, &reload_line(taken), Origin::default());
                 for left in &taken.left {
-                    self.log(LogLevel::Warn, left, "");
+                    self.log(LogLevel::Warn, left, Origin::default());
                 }
             }
             Reload::Refused(refusal) if self.format == LogFormat::Json => {
-                self.log(LogLevel::Error, &refusal.plain, "not reloaded");
+                let message = format!("not reloaded: {}", refusal.plain);
+                self.log(LogLevel::Error, &message, Origin::default());
             }
             Reload::Refused(refusal) => {
                 let text = &refusal.styled;
                 eprint(&format!("{text}\n  = not reloaded: the test goes on as it was\n\n"));
             }
             Reload::Mended => {
-                self.log(LogLevel::Info, "the script is again the one that runs", "");
+                let message = "the script is again the one that runs";
+                self.log(LogLevel::Info, message, Origin::default());
             }
         }
     }
@@ -192,8 +220,9 @@ impl Observer for Terminal {
     fn error(&mut self, error: &ScriptError, first: &(String, u64, u64)) {
         self.clear();
         if self.format == LogFormat::Json {
-            let at = error.location.as_ref().map(|at| format!("{}:{}", at.file, at.line));
-            self.log(LogLevel::Error, &error.message, &at.unwrap_or_default());
+            let place = error.location.as_ref().map(|at| format!("{}:{}", at.file, at.line));
+            let vu = Some((first.0.as_str(), first.1, first.2));
+            self.log(LogLevel::Error, &error.message, Origin { vu, place });
             return;
         }
         let seen = (!first.0.is_empty()).then_some((first, 1));

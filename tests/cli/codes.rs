@@ -58,7 +58,6 @@ fn wrong_use_exits_with_64() {
     bench.kingtide(&["run", "missing.luau"]).exits(64).says(&["missing.luau"]);
     bench.kingtide(&["run", "test.py"]).exits(64).says(&["test.py", ".luau", ".rhai"]);
     bench.kingtide(&["run", "test.js"]).exits(64).says(&["test.js", "port"]);
-    bench.kingtide(&["run"]).exits(64).says(&["SCRIPT"]);
     bench.kingtide(&["runn", script]).exits(64).says(&["run"]);
     bench.kingtide(&[]).exits(64).says(&["Usage"]);
     bench.kingtide(&["run", script, "-d", "soon"]).exits(64).says(&["--duration"]);

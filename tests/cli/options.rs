@@ -190,6 +190,11 @@ fn log_lines_can_be_json() {
     assert_eq!(said("info", "flood"), 1);
     assert_eq!(said("debug", "ripple"), 0);
     assert_eq!(said("error", "no luck"), 1);
+    let flood = lines.iter().find(|line| line["message"] == "flood").unwrap();
+    assert_eq!((&flood["scenario"], &flood["vu"]), (&"default".into(), &1.into()));
+    assert_eq!(flood["iteration"], 0);
+    let luck = lines.iter().find(|line| line["message"] == "no luck").unwrap();
+    assert_eq!(luck["location"], "test.luau:6");
     let ended = bench.kingtide(&["run", script, "-q", "-v", "--log-format", "json"]).exits(0);
     assert_eq!(ended.count("ripple"), 1);
 }

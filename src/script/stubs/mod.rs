@@ -2,7 +2,7 @@
 //! them. `check` reads them too.
 
 use super::syntax::tree::Node;
-use super::{Language, syntax};
+use super::{Language, stdlib, syntax};
 
 mod definitions;
 #[cfg(test)]
@@ -45,6 +45,11 @@ pub fn files() -> Vec<(String, String)> {
         files.push((format!("{luau}.luau"), (*text).to_owned()));
         let rhai = if name.is_empty() { "kingtide" } else { name };
         files.push((format!("{rhai}.d.rhai"), definitions::of(name, text)));
+    }
+    // What is written in the script languages is its own description.
+    for (language, extension) in [(Language::Luau, "luau"), (Language::Rhai, "rhai")] {
+        let shipped = stdlib::sources(language).into_iter();
+        files.extend(shipped.map(|(name, text)| (format!("{name}.{extension}"), text.to_owned())));
     }
     files
 }
