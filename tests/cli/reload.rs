@@ -270,3 +270,46 @@ fn a_new_version_may_have_further_metrics_but_no_other_kind_of_the_same() {
     assert!(count(&metrics["apples"]["values"]["count"]) >= 3);
     assert_eq!(metrics["size"]["values"]["max"], 7.0);
 }
+
+#[test]
+fn data_is_handed_out_where_it_was_and_changed_data_is_read_anew() {
+    let bench = Bench::new();
+    let luau = |word: &str| {
+        format!(
+            r#"local data = require("@kingtide/data")
+            test.options = {{ vus = 2, duration = "10m" }}
+            local feed = data.feed(data.csv("users.csv"), "unique")
+            function test.iteration()
+                kt.log.info(`{word} <{{feed:next().name}}>`)
+                kt.sleep(0.05)
+            end"#
+        )
+    };
+    let users = |prefix: &str| {
+        (0..5_000).fold("name\n".to_owned(), |text, n| format!("{text}{prefix}{n}\n"))
+    };
+    bench.write("users.csv", &users("ada"));
+    let script = bench.luau(&luau("one"));
+    let mut run = watch(&bench, script, &[]);
+    run.wait_for("one <ada");
+    bench.luau(&luau("two"));
+    run.wait_for("two <ada");
+    run.wait_for("two <ada");
+    bench.write("users.csv", &users("bob"));
+    run.wait_for("two <bob");
+    run.signal("INT");
+    let ended = run.end().exits(105);
+    let mut names: Vec<&str> = ended
+        .err
+        .lines()
+        .filter_map(|line| Some(line.split_once('<')?.1.split_once('>')?.0))
+        .collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "{}", ended.err);
+    // The place in the file goes on, too.
+    let place = |name: &&str| name[3..].parse::<usize>().unwrap();
+    let places: std::collections::BTreeSet<usize> = names.iter().map(place).collect();
+    assert_eq!(places.len(), count, "{}", ended.err);
+}
