@@ -10,7 +10,7 @@ use super::params::{Kind, Params};
 use super::response::Answered;
 use super::seen::RequestSeen;
 use super::url::Place;
-use crate::api::{ApiError, ErrorKind, Event, LogLevel, Value, VuContext};
+use crate::api::{ApiError, ErrorKind, Event, LogLevel, Phase, Value, VuContext};
 use crate::metrics::{RequestSample, RequestTimings, TagSetId};
 use crate::plan::{HttpDebug, Statuses};
 use crate::protocol::{
@@ -275,6 +275,11 @@ pub(super) fn debug(vu: &VuContext, response: &Response, mode: HttpDebug) {
         }
     }
     let who = vu.scenario.borrow().as_ref().map_or(String::new(), |s| format!(" of {}", s.name));
-    text.insert_str(0, &format!("VU {}{who}, iteration {}\n", vu.id, vu.iteration.in_vu.get()));
+    let who = match vu.phase.get() {
+        Phase::Setup => "set-up\n".to_owned(),
+        Phase::Teardown => "tear-down\n".to_owned(),
+        _ => format!("VU {}{who}, iteration {}\n", vu.id, vu.iteration.in_vu.get()),
+    };
+    text.insert_str(0, &who);
     (vu.worker.events)(Event::Debug(text));
 }

@@ -6,7 +6,7 @@ use super::walk::{Known, Walk, known};
 use crate::api::Module;
 use crate::script::Language;
 use crate::script::place::Spot;
-use crate::script::syntax::tree::Shape;
+use crate::script::syntax::tree::{Node, Shape};
 use crate::units;
 
 impl Walk<'_> {
@@ -17,6 +17,23 @@ impl Walk<'_> {
             Known::Shape(shape) => self.field(shape, name, at),
             _ => Known::Any,
         }
+    }
+
+    /// Looks for a name in a file that was imported, or among the script's constants.
+    pub(super) fn offered_by(&mut self, of: &Node, owner: &Known, name: &str, at: Spot) {
+        let (Known::File(Some(names)), Node::Name(alias, _)) = (owner, of) else { return };
+        if names.contains(name) {
+            return;
+        }
+        let what = match alias.as_str() {
+            "global" => format!("the script has no constant `{name}`"),
+            alias => format!("`{alias}` has no function `{name}`"),
+        };
+        let message = match units::nearest(name, names.iter().map(String::as_str)) {
+            Some(near) => format!("{what}, did you mean `{near}`?"),
+            None => what,
+        };
+        self.say(true, message, at, None);
     }
 
     fn module_member(

@@ -209,6 +209,23 @@ fn files_that_a_script_loads_are_looked_into() {
 }
 
 #[test]
+fn what_an_imported_file_of_rhai_offers_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("lib.rhai"), "const A = 1;\nfn login(a) {}").unwrap();
+    let text = "import \"lib\" as lib;\nconst BASE = 2;\n\
+                fn f() { lib::logn(1); lib::login(lib::A); global::BSAE + global::BASE }";
+    let found = review(&Program::from_text("a.rhai", text, folder.path()).unwrap()).findings;
+    let messages: Vec<&str> = found.iter().map(|found| found.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "`lib` has no function `logn`, did you mean `login`?",
+            "the script has no constant `BSAE`, did you mean `BASE`?",
+        ]
+    );
+}
+
+#[test]
 fn pauses_count_only_where_they_always_come_by() {
     let text = "local test = {}\nfunction test.a() kt.sleep(1) kt.sleep(\"500ms\") end\n\
                 function test.b() if kt.vu.id > 1 then return end kt.sleep(1) end\n\

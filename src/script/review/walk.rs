@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::Found;
 use super::catalogue::{self, Catalogue, Loaded, Signature};
 use crate::api::Module;
 use crate::script::place::Spot;
 use crate::script::syntax::tree::{Function, Node, Shape};
-use crate::script::{Language, Program, luau, rhai};
+use crate::script::{Language, Program, luau, rhai, syntax};
 use crate::units;
 
 /// What is known of a value.
@@ -18,8 +19,8 @@ pub(super) enum Known {
     Any,
     /// A module, or a part of one such as `log.`, as a prefix of names.
     Module(&'static Module, String),
-    /// A module that is not looked into.
-    File,
+    /// A module of the script's own language; its names, where the language tells them.
+    File(Option<Rc<BTreeSet<String>>>),
     /// A function that can be called.
     Call {
         /// As messages name it.
@@ -175,6 +176,7 @@ impl<'a> Walk<'a> {
             Node::Name(name, at) => return self.name(name, *at),
             Node::Member { of, name, at, path } => {
                 let owner = self.owner(of, *path);
+                self.offered_by(of, &owner, name, *at);
                 let found = self.member(&owner, name, *at);
                 return if let Known::Call { method: true, .. } = found {
                     Known::Any
@@ -227,13 +229,14 @@ impl<'a> Walk<'a> {
     fn load(&mut self, request: &str, at: Spot) -> Known {
         match catalogue::load(self.language, request) {
             Loaded::Native(module) => Known::Module(module, String::new()),
-            Loaded::Shipped => Known::File,
-            Loaded::File => {
-                if let Err(error) = self.program.module(&self.path, request) {
+            Loaded::Shipped => Known::File(None),
+            Loaded::File => match self.program.module(&self.path, request) {
+                Ok(module) => Known::File(offered(self.language, &module.text)),
+                Err(error) => {
                     self.say(true, error.0, at, None);
+                    Known::File(None)
                 }
-                Known::File
-            }
+            },
             Loaded::Unknown(names) => {
                 let known = names.iter().map(String::as_str);
                 let message = match units::nearest(request, known) {
@@ -241,7 +244,7 @@ impl<'a> Walk<'a> {
                     None => format!("unknown module \"{request}\"; there are {}", names.join(", ")),
                 };
                 self.say(true, message, at, None);
-                Known::File
+                Known::File(None)
             }
         }
     }
@@ -259,7 +262,7 @@ impl<'a> Walk<'a> {
         let known = self.find(name);
         if path {
             if name == "global" {
-                return Known::Any;
+                return Known::File(Some(Rc::new(self.constants.clone())));
             }
             return known.unwrap_or_else(|| {
                 let (message, help) = rhai::unknown_module(name);
@@ -335,6 +338,7 @@ impl<'a> Walk<'a> {
             }
             Node::Member { of, name, at, path } => {
                 let owner = self.owner(of, *path);
+                self.offered_by(of, &owner, name, *at);
                 (self.member(&owner, name, *at), *at)
             }
             Node::Name(_, at) => (self.node(callee), *at),
@@ -409,7 +413,26 @@ pub(super) fn known(shape: Shape) -> Known {
 }
 
 fn is_module(known: &Known) -> bool {
-    matches!(known, Known::Module(..) | Known::File)
+    matches!(known, Known::Module(..) | Known::File(_))
+}
+
+/// Returns what a file of Rhai offers to those that import it: its functions, constants and imports.
+/// What a file of Luau returns is not known.
+fn offered(language: Language, text: &str) -> Option<Rc<BTreeSet<String>>> {
+    if language == Language::Luau {
+        return None;
+    }
+    let nodes = syntax::parse(language, text)?;
+    let mut names = BTreeSet::new();
+    for node in &nodes {
+        match node {
+            Node::Let { names: declared, .. } => {
+                names.extend(declared.iter().map(|(name, _)| name.clone()));
+            }
+            node => names.extend(defined(node).map(|(name, _)| name.to_owned())),
+        }
+    }
+    Some(Rc::new(names))
 }
 
 /// Returns the function that a statement of Rhai defines.
