@@ -57,14 +57,24 @@ impl RequestRate {
         let queued = self.queue.available_permits() == 0;
         let _head = self.queue.acquire().await.expect("the semaphore is never closed");
         let now = clock::now();
-        // A turn that nobody asked for is gone. One that a queue has missed, since timers are late
-        // and VUs run in between, is not.
-        let missed = if queued { CATCH_UP_MAX } else { Duration::ZERO };
-        let at = self.next.get().max(now.checked_sub(missed).unwrap_or(now));
+        // Turns that nobody asked for are gone but for the last. Those that a queue has missed, since
+        // timers are late and VUs run in between, are not.
+        let kept = if queued { CATCH_UP_MAX } else { Duration::ZERO };
+        let at = self.skip(now.checked_sub(kept).unwrap_or(now));
         if at > now {
             self.lend().timer.wait_until(at).await;
         }
         self.next.set(later(at, self.interval));
+    }
+
+    /// Returns the next turn, or the last one before a moment if that is later. Turns stay where they
+    /// are: those of other workers lie between them.
+    fn skip(&self, moment: Instant) -> Instant {
+        let next = self.next.get();
+        let behind = moment.saturating_duration_since(next).as_nanos();
+        let ahead =
+            behind.checked_rem(self.interval.as_nanos()).map_or(behind, |rest| behind - rest);
+        later(next, Duration::from_nanos(u64::try_from(ahead).unwrap_or(u64::MAX)))
     }
 
     fn lend(&self) -> Lent<'_> {
@@ -163,6 +173,20 @@ mod tests {
         rate.turn().await;
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(turns(&rate, 2, 2).await, [0, 10, 20, 30]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_late_moves_no_turn() {
+        let rate = part(100.0, &[1, 1], 1);
+        let begun = clock::now();
+        let mut got = Vec::new();
+        for wait in [0, 3, 0, 24, 0, 0, 2_001, 0] {
+            tokio::time::advance(Duration::from_millis(wait)).await;
+            rate.turn().await;
+            got.push((clock::now() - begun).as_millis());
+        }
+        // Its turns are at 10, 30, 50, …; a late one is taken at once, and the next is where it was.
+        assert_eq!(got, [10, 30, 50, 74, 90, 110, 2_111, 2_130]);
     }
 
     #[tokio::test(start_paused = true)]
