@@ -106,7 +106,8 @@ step 'lints'
 cargo clippy --locked --all-targets -- -D warnings
 
 step 'tests'
-cargo test --locked "$@"
+# All of it, even if a part fails: one run tells all that is wrong.
+cargo test --locked --no-fail-fast "$@"
 
 step 'the demo, in both languages'
 for language in luau rhai; do
