@@ -15,7 +15,7 @@ use super::slot::Slot;
 use crate::api::Object;
 
 /// Bytes held by objects of a state that are worth a collection: the collector does not see them.
-const HELD_WORTH_COLLECTING: usize = 1 << 20;
+const HELD_WORTH_COLLECTING: usize = 768 << 10;
 
 /// What the collector does in each turn of a VU then, as KiB that were allocated: about 25 µs.
 const COLLECTED_PER_TURN_KIB: i32 = 4;
