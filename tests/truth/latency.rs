@@ -39,6 +39,10 @@ pub(crate) fn known_latency(load: &Load, delay: Delay) -> Finding {
         outcome.figure("http_req_duration", "count") as u64,
     )];
     for (stat, p) in [("med", 50.0), ("p(90)", 90.0), ("p(99)", 99.0), ("p(99.9)", 99.9)] {
+        // Of few requests it is the slowest one, which a single hiccup of the machine decides.
+        if p > 99.0 && latencies.len() < 1_000 {
+            continue;
+        }
         let expected = percentile(&latencies, p);
         let room = (expected * 0.002).max(ROOM_MS + floor.at(p));
         let reported = outcome.figure("http_req_duration", stat);
