@@ -1,12 +1,19 @@
 //! A JSON-RPC server over WebSockets that misbehaves as the path of the handshake says.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::http::StatusCode;
+
+/// How many handshakes came for each path.
+type Handshakes = Rc<RefCell<BTreeMap<String, u64>>>;
 
 /// Starts a server for as long as the process lives.
 pub(crate) fn start() -> SocketAddr {
@@ -18,9 +25,10 @@ pub(crate) fn start() -> SocketAddr {
         let local = tokio::task::LocalSet::new();
         local.block_on(&runtime, async move {
             let listener = TcpListener::from_std(listener).unwrap();
+            let handshakes = Handshakes::default();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::task::spawn_local(serve(stream));
+                tokio::task::spawn_local(serve(stream, Rc::clone(&handshakes)));
             }
         });
     });
@@ -28,10 +36,15 @@ pub(crate) fn start() -> SocketAddr {
 }
 
 /// Answers until the client closes, or the path says to.
-async fn serve(stream: TcpStream) -> Option<()> {
+async fn serve(stream: TcpStream, handshakes: Handshakes) -> Option<()> {
     let mut path = String::new();
-    let look = |request: &Request, response: Response| {
+    let look = |request: &Request, mut response: Response| {
         request.uri().path().clone_into(&mut path);
+        *handshakes.borrow_mut().entry(path.clone()).or_default() += 1;
+        if path.starts_with("/refuse") {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            return Err(response.map(|()| None));
+        }
         Ok(response)
     };
     let mut socket = tokio_tungstenite::accept_hdr_async(stream, look).await.ok()?;
@@ -43,6 +56,13 @@ async fn serve(stream: TcpStream) -> Option<()> {
             "/drop" => return None,
             "/close" => {
                 socket.close(None).await.ok()?;
+                continue;
+            }
+            // How often somebody came to the path that a call names.
+            "/handshakes" => {
+                let asked = call["params"][0].as_str().unwrap_or_default();
+                let came = handshakes.borrow().get(asked).copied().unwrap_or_default();
+                socket.send(Message::text(result(&call, came))).await.ok()?;
                 continue;
             }
             _ => {}

@@ -116,7 +116,7 @@ async fn call(
     let carried = carrier.post(vu, call.encoded(), name, &extra).await;
     let outcome = match (&carried.error, &call.id) {
         (Some(_), _) => Err(Box::new(Failure::of_http(&carried))),
-        (None, Some(id)) => answered(rpc::answer_to(id, rpc::read(&carried.body)), &carried),
+        (None, Some(id)) => answered(rpc::answer_to(id, &rpc::read(&carried.body)), &carried),
         (None, None) => notified(&carried),
     };
     Value::object(reply(vu, tags, call, Told::of(&carried), outcome))
@@ -142,7 +142,7 @@ async fn batch(
         let ids: Vec<Option<Id>> = part.iter().map(|call| call.id.clone()).collect();
         let outcomes = match &carried.error {
             Some(_) => vec![None; part.len()],
-            None => rpc::answers_to(&ids, rpc::read(&carried.body)),
+            None => rpc::answers_to(&ids, &rpc::read(&carried.body)),
         };
         for (call, outcome) in part.into_iter().zip(outcomes) {
             let outcome = match (&carried.error, outcome) {
@@ -181,7 +181,7 @@ impl Told {
 
 /// Returns what came of a notification. Servers do not answer it, but may have an error to tell.
 fn notified(carried: &Carried) -> Result<Option<Bytes>, Box<Failure>> {
-    match rpc::error_without_call(rpc::read(&carried.body)) {
+    match rpc::error_without_call(&rpc::read(&carried.body)) {
         Some(error) => answered(Outcome::Error(error), carried),
         None if !carried.is_answer() => Err(Box::new(Failure::of_http(carried))),
         None => Ok(None),

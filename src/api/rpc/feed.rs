@@ -10,7 +10,7 @@ use super::call::{Call, CallId, Params};
 use super::client::Client;
 use super::document;
 use super::reply::Reply;
-use super::socket::{self, Link};
+use super::socket::{Caller, Link, Peer};
 use crate::api::{Answer, ApiError, Args, ErrorKind, Method, Object, Value, VuContext};
 use crate::clock;
 use crate::protocol::rpc::{self, Id};
@@ -46,9 +46,13 @@ enum Key {
 }
 
 impl Inbox {
-    /// Keeps what comes for nobody, until a subscription is made.
-    pub(super) fn keep_strays(&mut self) {
-        self.keeps_strays = true;
+    /// Keeps what comes for nobody, while a subscription is made; else forgets it.
+    pub(super) fn keep_strays(&mut self, keeps: bool) {
+        self.keeps_strays = keeps;
+        if !keeps {
+            self.held -= self.strays.len();
+            self.strays.clear();
+        }
     }
 
     /// Files a notification with its params, and the message of which they are a part.
@@ -105,13 +109,6 @@ impl Inbox {
         self.feeds.push((key.clone(), queue));
     }
 
-    /// Forgets what is kept for nobody.
-    fn close_strays(&mut self) {
-        self.keeps_strays = false;
-        self.held -= self.strays.len();
-        self.strays.clear();
-    }
-
     fn take(&mut self, key: &Key) -> Option<Bytes> {
         let (_, queue) = self.feeds.iter_mut().find(|(known, _)| known == key)?;
         let part = queue.pop_front()?;
@@ -129,6 +126,7 @@ impl Inbox {
 /// A subscription, or what came of the attempt.
 pub(super) struct Subscription {
     client: Rc<Client>,
+    peer: Rc<Peer>,
     /// Where it is; nothing if it failed.
     place: Option<(Rc<Link>, Key)>,
     reply: Reply,
@@ -141,10 +139,9 @@ pub(super) struct Subscription {
 impl Subscription {
     /// Takes over what came of the call that subscribes.
     pub(super) fn new(
-        client: Rc<Client>,
+        caller: Caller,
         link: Option<Rc<Link>>,
         reply: Reply,
-        timeout: Duration,
         farewell: Option<Rc<str>>,
         listens: Option<Box<str>>,
     ) -> Self {
@@ -157,12 +154,13 @@ impl Subscription {
             let mut inbox = link.inbox.borrow_mut();
             match &key {
                 Some(key) => inbox.open(key),
-                None => inbox.close_strays(),
+                None => inbox.keep_strays(false),
             }
             drop(inbox);
             key.map(|key| (link, key))
         });
-        Self { client, place, reply, timeout, farewell }
+        let Caller { client, peer, extra, .. } = caller;
+        Self { client, peer, place, reply, timeout: extra.timeout, farewell }
     }
 
     fn id(&self) -> Value {
@@ -219,18 +217,19 @@ impl Subscription {
             Value::Nil => None,
             id => Some(Params::Value(Value::List(vec![id]))),
         });
-        let Some(peer) = self.client.peer() else { return Ok(Answer::Now(Value::Nil)) };
         if self.place.is_none() {
             return Ok(Answer::Now(Value::Nil));
         }
         let vu = Rc::clone(vu);
         Ok(Answer::Wait(Box::pin(async move {
             let call = Call { method, params, id: CallId::Next };
-            let reply = socket::plain(&self.client, &peer, &vu, call, &place).await;
+            let caller = Caller::plain(&self.client, &self.peer, &vu, place);
+            let made = caller.one(call, false).await;
             if let Some((link, key)) = &self.place {
                 link.inbox.borrow_mut().forget(key);
             }
-            reply
+            let (reply, _) = made?;
+            Ok(Value::object(reply))
         })))
     }
 }
@@ -393,7 +392,7 @@ mod tests {
     #[test]
     fn what_comes_before_the_answer_is_not_lost() {
         let mut inbox = Inbox::default();
-        inbox.keep_strays();
+        inbox.keep_strays(true);
         notify(&mut inbox, "tick", r#"{"subscription":1,"result":1}"#).unwrap();
         notify(&mut inbox, "tick", r#"{"subscription":9,"result":9}"#).unwrap();
         inbox.open(&key(1));

@@ -1,5 +1,6 @@
 //! Calls over a WebSocket: sent on a connection that stays, and answered among other messages.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::api::{Answer, ApiError, Args, Fields, Method, Value, VuContext};
 use crate::clock::{self, Instant};
 use crate::metrics::TagSetId;
 use crate::protocol::ErrorKind;
-use crate::protocol::rpc::{self, AnswerId, Document, Id, Outcome};
+use crate::protocol::rpc::{self, AnswerId, Document, Id, Outcome, Problem};
 
 /// The named arguments of a call over a connection, and those that belong to the connection.
 const CALL_OPTIONS: &[&str] =
@@ -52,9 +53,9 @@ pub(super) struct Link {
 }
 
 /// What one call asks for besides.
-struct Extra {
+pub(super) struct Extra {
     tags: Vec<(String, String)>,
-    timeout: Duration,
+    pub(super) timeout: Duration,
 }
 
 /// What came of a call.
@@ -119,8 +120,9 @@ pub(super) fn call(
     if method.name == "batch" {
         let (names, calls) = calls(&mut args)?;
         let extra = peer.extra(&vu, &mut args.fields(1, MORE_OPTIONS)?)?;
+        let caller = Caller { client, peer, vu, extra, place };
         return Ok(Answer::Wait(Box::pin(async move {
-            let replies = batch(&client, &peer, &vu, calls, &extra, &place).await?;
+            let replies = caller.batch(calls).await?;
             Ok(match names {
                 None => Value::List(replies),
                 Some(names) => Value::Map(names.into_iter().zip(replies).collect()),
@@ -136,10 +138,10 @@ pub(super) fn call(
         let listens = fields.text("notification")?.map(|text| text.to_str().into());
         let call = Call { method: name, params, id: CallId::read(&mut fields)? };
         let extra = peer.extra(&vu, &mut fields)?;
+        let caller = Caller { client, peer, vu, extra, place };
         return Ok(Answer::Wait(Box::pin(async move {
-            let (reply, link) = subscribe(&client, &peer, &vu, call, &extra, &place).await?;
-            let made = Subscription::new(client, link, reply, extra.timeout, farewell, listens);
-            Ok(Value::object(made))
+            let (reply, link) = caller.one(call, true).await?;
+            Ok(Value::object(Subscription::new(caller, link, reply, farewell, listens)))
         })));
     }
     let (options, notify) = match method.name {
@@ -150,125 +152,117 @@ pub(super) fn call(
     let id = if notify { CallId::Notification } else { CallId::read(&mut fields)? };
     let call = Call { method: name, params, id };
     let extra = peer.extra(&vu, &mut fields)?;
+    let caller = Caller { client, peer, vu, extra, place };
     Ok(Answer::Wait(Box::pin(async move {
-        let (reply, _) = one(&client, &peer, &vu, call, &extra, &place).await?;
+        let (reply, _) = caller.one(call, false).await?;
         Ok(Value::object(reply))
     })))
 }
 
-/// Makes a call without further options, for subscriptions.
-pub(super) async fn plain(
-    client: &Client,
-    peer: &Peer,
-    vu: &Rc<VuContext>,
-    call: Call,
-    place: &str,
-) -> Result<Value, ApiError> {
-    let extra = Extra { tags: peer.line.tags().to_vec(), timeout: peer.line.timeout() };
-    let (reply, _) = one(client, peer, vu, call, &extra, place).await?;
-    Ok(Value::object(reply))
+/// Who makes calls: what all those of one method of a client have in common.
+pub(super) struct Caller {
+    pub(super) client: Rc<Client>,
+    pub(super) peer: Rc<Peer>,
+    vu: Rc<VuContext>,
+    pub(super) extra: Extra,
+    /// For messages.
+    place: Cow<'static, str>,
 }
 
-/// Makes a call and keeps notifications of subscriptions that nobody knows yet: a server may send
-/// the first before it says how the subscription is called.
-async fn subscribe(
-    client: &Client,
-    peer: &Peer,
-    vu: &Rc<VuContext>,
-    call: Call,
-    extra: &Extra,
-    place: &str,
-) -> Result<(Reply, Option<Rc<Link>>), ApiError> {
-    if let Ok(link) = peer.link(vu, place).await? {
-        link.inbox.borrow_mut().keep_strays();
+impl Caller {
+    /// Returns one without further options.
+    pub(super) fn plain(
+        client: &Rc<Client>,
+        peer: &Rc<Peer>,
+        vu: &Rc<VuContext>,
+        place: Cow<'static, str>,
+    ) -> Self {
+        let extra = Extra { tags: peer.line.tags().to_vec(), timeout: peer.line.timeout() };
+        let (client, peer, vu) = (Rc::clone(client), Rc::clone(peer), Rc::clone(vu));
+        Self { client, peer, vu, extra, place }
     }
-    one(client, peer, vu, call, extra, place).await
-}
 
-async fn one(
-    client: &Client,
-    peer: &Peer,
-    vu: &Rc<VuContext>,
-    call: Call,
-    extra: &Extra,
-    place: &str,
-) -> Result<(Reply, Option<Rc<Link>>), ApiError> {
-    let call = Numbered::of(client, call);
-    let tags = vu.tag_set_with(&extra.tags);
-    let text = call.encoded();
-    let ids = [call.id.clone()];
-    let (mut got, link) = ask(peer, vu, &ids, text, extra.timeout, place).await?;
-    let got = got.pop().expect("as many answers as calls");
-    Ok((reply(vu, tags, call, got.told, got.outcome), link))
-}
+    /// Makes a call, which may be one that subscribes. Returns its reply, and the connection if
+    /// there was one.
+    ///
+    /// # Errors
+    /// See [`Self::ask`].
+    pub(super) async fn one(
+        &self,
+        call: Call,
+        subscribes: bool,
+    ) -> Result<(Reply, Option<Rc<Link>>), ApiError> {
+        let call = Numbered::of(&self.client, call);
+        let tags = self.vu.tag_set_with(&self.extra.tags);
+        let ids = [call.id.clone()];
+        let (mut got, link) = self.ask(&ids, call.encoded(), subscribes).await?;
+        let got = got.pop().expect("as many answers as calls");
+        Ok((reply(&self.vu, tags, call, got.told, got.outcome), link))
+    }
 
-/// Sends a batch, in parts if it is too large, and returns the replies in the order of the calls.
-async fn batch(
-    client: &Client,
-    peer: &Peer,
-    vu: &Rc<VuContext>,
-    calls: Vec<Call>,
-    extra: &Extra,
-    place: &str,
-) -> Result<Vec<Value>, ApiError> {
-    let tags: TagSetId = vu.tag_set_with(&extra.tags);
-    let mut calls: Vec<Numbered> =
-        calls.into_iter().map(|call| Numbered::of(client, call)).collect();
-    let mut replies = Vec::with_capacity(calls.len());
-    while !calls.is_empty() {
-        let rest = calls.split_off(calls.len().min(client.batch_max));
-        let part = std::mem::replace(&mut calls, rest);
-        let ids: Vec<Option<Id>> = part.iter().map(|call| call.id.clone()).collect();
-        let (got, _) = ask(peer, vu, &ids, encoded(&part), extra.timeout, place).await?;
-        let cut = got.iter().any(|got| got.told.cut);
-        for (call, got) in part.into_iter().zip(got) {
-            replies.push(Value::object(reply(vu, tags, call, got.told, got.outcome)));
+    /// Sends a batch, in parts if it is too large, and returns the replies in the order of the
+    /// calls.
+    async fn batch(&self, calls: Vec<Call>) -> Result<Vec<Value>, ApiError> {
+        let tags: TagSetId = self.vu.tag_set_with(&self.extra.tags);
+        let mut calls: Vec<Numbered> =
+            calls.into_iter().map(|call| Numbered::of(&self.client, call)).collect();
+        let mut replies = Vec::with_capacity(calls.len());
+        while !calls.is_empty() {
+            let rest = calls.split_off(calls.len().min(self.client.batch_max));
+            let part = std::mem::replace(&mut calls, rest);
+            let ids: Vec<Option<Id>> = part.iter().map(|call| call.id.clone()).collect();
+            let (got, _) = self.ask(&ids, encoded(&part), false).await?;
+            let cut = got.iter().any(|got| got.told.cut);
+            for (call, got) in part.into_iter().zip(got) {
+                replies.push(Value::object(reply(&self.vu, tags, call, got.told, got.outcome)));
+            }
+            if cut {
+                break;
+            }
         }
-        if cut {
-            break;
-        }
+        Ok(replies)
     }
-    Ok(replies)
-}
 
-/// Sends a text with calls and gathers their answers, in the order of the ids.
-///
-/// # Errors
-/// If the VU has too many sockets, or notifications that nobody takes fill the queue.
-async fn ask(
-    peer: &Peer,
-    vu: &Rc<VuContext>,
-    ids: &[Option<Id>],
-    text: Bytes,
-    patience: Duration,
-    place: &str,
-) -> Result<(Vec<Got>, Option<Rc<Link>>), ApiError> {
-    let mut begun = clock::now();
-    let link = match peer.link(vu, place).await? {
-        Ok(link) => link,
-        Err(lost) => return Ok((all_lost(ids, &lost, begun), None)),
-    };
-    // What lies there came before: it answers none of these.
-    link.pass_by(vu, place)?;
-    begun = clock::now();
-    if let Err(lost) = link.open.send(vu, text).await {
-        return Ok((all_lost(ids, &lost, begun), Some(link)));
-    }
-    let mut gathered = Gathered::new(ids, begun);
-    let until = begun.checked_add(patience);
-    while gathered.is_open() {
-        match link.open.next(vu, until, place).await? {
-            Came::Message(at, data) => {
-                if !link.file(vu, &data, place)? {
-                    gathered.take(at, &data);
+    /// Sends a text with calls and gathers their answers, in the order of the ids. Where a call
+    /// subscribes, notifications that nobody knows are kept meanwhile: a server may send the first
+    /// before it says how the subscription is called.
+    ///
+    /// # Errors
+    /// If the VU has too many sockets, or notifications that nobody takes fill the queue.
+    async fn ask(
+        &self,
+        ids: &[Option<Id>],
+        text: Bytes,
+        subscribes: bool,
+    ) -> Result<(Vec<Got>, Option<Rc<Link>>), ApiError> {
+        let (vu, place) = (&self.vu, &*self.place);
+        let begun = clock::now();
+        let link = match self.peer.link(vu, place).await? {
+            Ok(link) => link,
+            Err(lost) => return Ok((all_lost(ids, &lost, begun), None)),
+        };
+        link.inbox.borrow_mut().keep_strays(subscribes);
+        // What lies there came before: it answers none of these.
+        link.pass_by(vu, place)?;
+        let begun = clock::now();
+        if let Err(lost) = link.open.send(vu, text).await {
+            return Ok((all_lost(ids, &lost, begun), Some(link)));
+        }
+        let mut gathered = Gathered::new(ids, begun);
+        let until = begun.checked_add(self.extra.timeout);
+        while gathered.is_open() {
+            match link.open.next(vu, until, place).await? {
+                Came::Message(at, data) => {
+                    let document = rpc::read(&data);
+                    if !link.file(vu, &document, &data, place)? {
+                        gathered.take(at, &document, &data);
+                    }
                 }
-            }
-            Came::Lost(lost) => {
-                gathered.lose(&lost);
+                Came::Lost(lost) => gathered.lose(&lost),
             }
         }
+        Ok((gathered.into_got(), Some(link)))
     }
-    Ok((gathered.into_got(), Some(link)))
 }
 
 fn all_lost(ids: &[Option<Id>], lost: &Lost, begun: Instant) -> Vec<Got> {
@@ -297,7 +291,7 @@ impl Link {
         match self.open.next(vu, until, place).await? {
             Came::Message(_, data) => {
                 // Otherwise it is an answer that came too late.
-                self.file(vu, &data, place)?;
+                self.file(vu, &rpc::read(&data), &data, place)?;
                 Ok(Ok(()))
             }
             Came::Lost(lost) => Ok(Err(lost)),
@@ -307,14 +301,20 @@ impl Link {
     /// Files what came while nobody waited.
     fn pass_by(&self, vu: &VuContext, place: &str) -> Result<(), ApiError> {
         while let Some(data) = self.open.take() {
-            self.file(vu, &data, place)?;
+            self.file(vu, &rpc::read(&data), &data, place)?;
         }
         Ok(())
     }
 
     /// Files a notification for its subscription; false if it is none.
-    fn file(&self, vu: &VuContext, data: &Bytes, place: &str) -> Result<bool, ApiError> {
-        let Ok(Document::One(message)) = rpc::read(data) else { return Ok(false) };
+    fn file(
+        &self,
+        vu: &VuContext,
+        document: &Result<Document<'_>, Problem>,
+        data: &Bytes,
+        place: &str,
+    ) -> Result<bool, ApiError> {
+        let Ok(Document::One(message)) = document else { return Ok(false) };
         let Some(method) = &message.method else { return Ok(false) };
         if message.id != AnswerId::Missing {
             // The server calls us. Nobody here answers.
@@ -348,11 +348,10 @@ impl<'a> Gathered<'a> {
         self.calls.iter().any(Option::is_none)
     }
 
-    /// Takes a message that may answer some of the calls.
-    fn take(&mut self, at: Instant, data: &Bytes) {
+    /// Takes a message that may answer some of the calls, with the bytes that it was read from.
+    fn take(&mut self, at: Instant, document: &Result<Document<'_>, Problem>, data: &Bytes) {
         let took = at.saturating_duration_since(self.begun);
-        let document = rpc::read(data);
-        match &document {
+        match document {
             Ok(Document::Nothing) => {}
             Ok(Document::One(message)) => match &message.id {
                 AnswerId::Known(id) => {
@@ -361,19 +360,19 @@ impl<'a> Gathered<'a> {
                     };
                     // Otherwise it answers a call that waited no longer.
                     if let Some(at) = self.calls.iter().zip(self.ids).position(asked) {
-                        self.put(at, rpc::answer_to(id, rpc::read(data)), took, data);
+                        self.put(at, rpc::answer_to(id, document), took, data);
                     }
                 }
                 AnswerId::Foreign => {}
                 // The server could not read what it was sent.
                 AnswerId::Null | AnswerId::Missing => {
-                    self.put_all(took, data, |id| rpc::answer_to(id, rpc::read(data)));
+                    self.put_all(took, data, |id| rpc::answer_to(id, document));
                 }
             },
             Ok(Document::Many(messages)) => {
                 let ours = |id: &Id| self.ids.iter().flatten().any(|known| known == id);
                 if messages.iter().any(|one| matches!(&one.id, AnswerId::Known(id) if ours(id))) {
-                    let outcomes = rpc::answers_to(self.ids, rpc::read(data));
+                    let outcomes = rpc::answers_to(self.ids, document);
                     for (at, outcome) in outcomes.into_iter().enumerate() {
                         if let (Some(outcome), None) = (outcome, &self.calls[at]) {
                             self.put(at, outcome, took, data);

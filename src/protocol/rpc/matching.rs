@@ -6,13 +6,13 @@ use super::{AnswerId, Document, Id, Message, Outcome, Problem, RpcError};
 ///
 /// An error with the id `null`, or without one, is the call's too: the server could not read the
 /// call's own (section 5).
-pub fn answer_to<'a>(id: &Id, document: Result<Document<'a>, Problem>) -> Outcome<'a> {
+pub fn answer_to<'a>(id: &Id, document: &Result<Document<'a>, Problem>) -> Outcome<'a> {
     match document {
-        Err(problem) => Outcome::Broken(problem),
+        Err(problem) => Outcome::Broken(*problem),
         Ok(Document::Nothing) => Outcome::Broken(Problem::NoAnswer),
         Ok(Document::Many(_)) => Outcome::Broken(Problem::Invalid),
         Ok(Document::One(message)) => match &message.id {
-            AnswerId::Known(known) if known == id => outcome(&message),
+            AnswerId::Known(known) if known == id => outcome(message),
             AnswerId::Null | AnswerId::Missing => match message.failure() {
                 Some(error) if !message.ambiguous => Outcome::Error(error),
                 Some(_) => Outcome::Broken(Problem::Invalid),
@@ -25,7 +25,7 @@ pub fn answer_to<'a>(id: &Id, document: Result<Document<'a>, Problem>) -> Outcom
 
 /// Returns the error that a server tells though it was called for no answer: with the id `null`, or
 /// without one.
-pub fn error_without_call(document: Result<Document<'_>, Problem>) -> Option<RpcError<'_>> {
+pub fn error_without_call<'a>(document: &Result<Document<'a>, Problem>) -> Option<RpcError<'a>> {
     match document {
         Ok(Document::One(message)) if matches!(message.id, AnswerId::Null | AnswerId::Missing) => {
             message.failure().filter(|_| !message.ambiguous)
@@ -43,18 +43,18 @@ pub fn error_without_call(document: Result<Document<'_>, Problem>) -> Option<Rpc
 /// Answers with ids that no call has are passed over.
 pub fn answers_to<'a>(
     ids: &[Option<Id>],
-    document: Result<Document<'a>, Problem>,
+    document: &Result<Document<'a>, Problem>,
 ) -> Vec<Option<Outcome<'a>>> {
     let all =
         |outcome: Outcome<'a>| ids.iter().map(|id| id.as_ref().map(|_| outcome.clone())).collect();
     match document {
-        Err(problem) => all(Outcome::Broken(problem)),
+        Err(problem) => all(Outcome::Broken(*problem)),
         Ok(Document::Nothing) => all(Outcome::Broken(Problem::NoAnswer)),
         Ok(Document::One(message)) => match message.failure() {
             Some(error) if !message.ambiguous => all(Outcome::Error(error)),
             _ => all(Outcome::Broken(Problem::Invalid)),
         },
-        Ok(Document::Many(messages)) => matched(ids, &messages),
+        Ok(Document::Many(messages)) => matched(ids, messages),
     }
 }
 
@@ -126,11 +126,11 @@ mod tests {
     }
 
     fn single(id: &Id, text: &str) -> String {
-        told(&answer_to(id, read(text.as_bytes())))
+        told(&answer_to(id, &read(text.as_bytes())))
     }
 
     fn batch(ids: &[Option<Id>], text: &str) -> Vec<String> {
-        let outcomes = answers_to(ids, read(text.as_bytes()));
+        let outcomes = answers_to(ids, &read(text.as_bytes()));
         outcomes.iter().map(|one| one.as_ref().map_or("-".to_owned(), told)).collect()
     }
 
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_notification_can_be_refused() {
-        let error = |text: &str| error_without_call(read(text.as_bytes())).map(|error| error.code);
+        let error = |text: &str| error_without_call(&read(text.as_bytes())).map(|error| error.code);
         assert_eq!(
             error(r#"{"error":{"code":-32600,"message":"x"},"id":null}"#),
             Some(Some(-32600))
@@ -340,8 +340,8 @@ mod tests {
             ],
         ) {
             let ids = numbers(&[1, 2]);
-            prop_assert_eq!(answers_to(&ids, read(&bytes)).len(), 2);
-            let _ = answer_to(&Id::Number(1), read(&bytes));
+            prop_assert_eq!(answers_to(&ids, &read(&bytes)).len(), 2);
+            let _ = answer_to(&Id::Number(1), &read(&bytes));
         }
 
         /// Results and errors are the text that the server wrote, whatever stands around them.
