@@ -311,6 +311,21 @@ impl Fields {
     }
 }
 
+/// Returns two lists of names as one, for [`Args::fields`]; `N` is the length of both.
+pub(in crate::api) const fn joined<const N: usize>(
+    first: &[&'static str],
+    second: &[&'static str],
+) -> [&'static str; N] {
+    assert!(first.len() + second.len() == N, "N is not how many names there are");
+    let mut names = [""; N];
+    let mut at = 0;
+    while at < N {
+        names[at] = if at < first.len() { first[at] } else { second[at - first.len()] };
+        at += 1;
+    }
+    names
+}
+
 /// Returns the message of an unknown name: `PLACE: unknown argument `treshold`, did you mean …?`
 pub fn unknown(place: &str, what: &str, name: &str, known: &[&str]) -> String {
     match units::nearest(name, known.iter().copied()) {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::call::{Call, CallId};
 use super::exchange;
 use super::socket::{self, Peer};
+use crate::api::args::joined;
 use crate::api::http::Carrier;
 use crate::api::ws::Line;
 use crate::api::{Answer, ApiError, Args, Fields, Method, Name, Object, Value, VuContext};
@@ -21,38 +22,14 @@ pub(in crate::api) const METHODS: &[Method] = &[
 ];
 
 /// The named arguments of a client over HTTP.
-const OPTIONS: &[&str] = &[
-    Carrier::DEFAULTS[0],
-    Carrier::DEFAULTS[1],
-    Carrier::DEFAULTS[2],
-    Carrier::DEFAULTS[3],
-    Carrier::DEFAULTS[4],
-    Carrier::DEFAULTS[5],
-    Carrier::DEFAULTS[6],
-    "batch_max",
-    "name_tag",
-    "ids",
-];
+const OPTIONS: &[&str] = &joined::<10>(&Carrier::DEFAULTS, &["batch_max", "name_tag", "ids"]);
 
 /// Those of a client over a WebSocket.
-const LINE_OPTIONS: &[&str] = &[
-    Line::NAMES[0],
-    Line::NAMES[1],
-    Line::NAMES[2],
-    Line::NAMES[3],
-    Line::NAMES[4],
-    Line::NAMES[5],
-    Line::NAMES[6],
-    Line::NAMES[7],
-    Line::NAMES[8],
-    Line::NAMES[9],
-    "batch_max",
-    "ids",
-];
+const LINE_OPTIONS: &[&str] = &joined::<12>(&Line::NAMES, &["batch_max", "ids"]);
 
 /// Speaks JSON-RPC with one URL.
 pub(super) struct Client {
-    pub(super) transport: Transport,
+    transport: Transport,
     /// Most calls of one request; larger batches are split.
     pub(super) batch_max: usize,
     /// Whether HTTP requests have the method as their name, and not the URL.
@@ -63,8 +40,8 @@ pub(super) struct Client {
 }
 
 /// What carries the calls.
-pub(super) enum Transport {
-    Http(Box<Carrier>),
+enum Transport {
+    Http(Rc<Carrier>),
     /// A connection that stays, with the notifications that come over it.
     Socket(Rc<Peer>),
 }
@@ -90,7 +67,7 @@ pub(super) fn client(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiErr
         Transport::Socket(Rc::new(Peer::new(Line::new(vu, &args.call, &url, &mut fields)?)))
     } else {
         let carrier = Carrier::new(vu, &args.call, &url, &mut fields, "application/json")?;
-        Transport::Http(Box::new(carrier))
+        Transport::Http(Rc::new(carrier))
     };
     let next_id = Cell::new(1);
     Ok(Value::object(Client { transport, batch_max, names_by_method, text_ids, next_id }))
@@ -132,14 +109,6 @@ impl Client {
         match &self.transport {
             Transport::Http(carrier) => carrier.url(),
             Transport::Socket(peer) => peer.url(),
-        }
-    }
-
-    /// Returns the server at the other end of a WebSocket; nothing over HTTP.
-    pub(super) fn peer(&self) -> Option<Rc<Peer>> {
-        match &self.transport {
-            Transport::Http(_) => None,
-            Transport::Socket(peer) => Some(Rc::clone(peer)),
         }
     }
 }
@@ -190,9 +159,15 @@ impl Object for Client {
     ) -> Result<Answer, ApiError> {
         crate::api::kingtide::not_while_loading(vu, "calls cannot be made")?;
         let vu = Rc::clone(vu);
-        match self.peer() {
-            Some(peer) => socket::call(self, peer, vu, method, args),
-            None => exchange::over_http(self, vu, method, args),
+        match &self.transport {
+            Transport::Http(carrier) => {
+                let carrier = Rc::clone(carrier);
+                exchange::over_http(self, carrier, vu, method, args)
+            }
+            Transport::Socket(peer) => {
+                let peer = Rc::clone(peer);
+                socket::call(self, peer, vu, method, args)
+            }
         }
     }
 

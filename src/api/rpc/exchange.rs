@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::call::{Call, CallId, Params};
-use super::client::{Client, Transport, calls};
+use super::client::{Client, calls};
 use super::record::{Sample, record};
 use super::reply::{Failure, Reply, answered};
 use crate::api::http::{Carried, Carrier, Extra};
@@ -61,13 +61,11 @@ impl Numbered {
 /// If an argument is wrong, or the method needs a WebSocket.
 pub(super) fn over_http(
     client: Rc<Client>,
+    carrier: Rc<Carrier>,
     vu: Rc<VuContext>,
     method: &'static Method,
     mut args: Args,
 ) -> Result<Answer, ApiError> {
-    let Transport::Http(carrier) = &client.transport else {
-        return Err(ApiError::usage(format!("{}: the client's URL is no HTTP", args.call)));
-    };
     if method.name == "subscribe" {
         return Err(ApiError::usage(format!(
             "{}: notifications need a connection that stays: make the client with ws:// or wss:// \
@@ -80,8 +78,7 @@ pub(super) fn over_http(
         let (names, calls) = calls(&mut args)?;
         let extra = carrier.extra(&vu, &mut args.fields(1, MORE_OPTIONS)?)?;
         return Ok(Answer::Wait(Box::pin(async move {
-            let Transport::Http(carrier) = &client.transport else { return Ok(Value::Nil) };
-            let replies = batch(&client, carrier, &vu, calls, extra).await;
+            let replies = batch(&client, &carrier, &vu, calls, extra).await;
             Ok(match names {
                 None => Value::List(replies),
                 Some(names) => Value::Map(names.into_iter().zip(replies).collect()),
@@ -96,10 +93,7 @@ pub(super) fn over_http(
     let id = if notify { CallId::Notification } else { CallId::read(&mut fields)? };
     let extra = carrier.extra(&vu, &mut fields)?;
     let made = Call { method, params, id };
-    Ok(Answer::Wait(Box::pin(async move {
-        let Transport::Http(carrier) = &client.transport else { return Ok(Value::Nil) };
-        Ok(call(&client, carrier, &vu, made, extra).await)
-    })))
+    Ok(Answer::Wait(Box::pin(async move { Ok(call(&client, &carrier, &vu, made, extra).await) })))
 }
 
 /// Sends one call, or a notification, and returns its reply.

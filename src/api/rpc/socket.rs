@@ -12,6 +12,7 @@ use super::client::{Client, calls};
 use super::exchange::{Numbered, Told, encoded, reply};
 use super::feed::{Inbox, Subscription};
 use super::reply::{Failure, Reply, concluded};
+use crate::api::args::joined;
 use crate::api::http::handshake;
 use crate::api::ws::{Came, Line, Lost, Open};
 use crate::api::{Answer, ApiError, Args, Fields, Method, Value, VuContext};
@@ -20,24 +21,11 @@ use crate::metrics::TagSetId;
 use crate::protocol::ErrorKind;
 use crate::protocol::rpc::{self, AnswerId, Document, Id, Outcome, Problem};
 
-/// The named arguments of a call over a connection, and those that belong to the connection.
-const CALL_OPTIONS: &[&str] =
-    &["tags", "timeout", "id", "headers", "auth", "tls", "proxy", "socket", "name"];
-const MORE_OPTIONS: &[&str] =
-    &["tags", "timeout", "headers", "auth", "tls", "proxy", "socket", "name"];
-const SUBSCRIBE_OPTIONS: &[&str] = &[
-    "tags",
-    "timeout",
-    "id",
-    "unsubscribe",
-    "notification",
-    "headers",
-    "auth",
-    "tls",
-    "proxy",
-    "socket",
-    "name",
-];
+/// The named arguments of a call, with those of the connection: to say where these belong.
+const CALL_OPTIONS: &[&str] = &joined::<9>(&["tags", "timeout", "id"], &OF_THE_CONNECTION);
+const MORE_OPTIONS: &[&str] = &joined::<8>(&["tags", "timeout"], &OF_THE_CONNECTION);
+const SUBSCRIBE_OPTIONS: &[&str] =
+    &joined::<11>(&["tags", "timeout", "id", "unsubscribe", "notification"], &OF_THE_CONNECTION);
 const OF_THE_CONNECTION: [&str; 6] = ["headers", "auth", "tls", "proxy", "socket", "name"];
 
 /// The server at the other end.
