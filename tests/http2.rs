@@ -8,6 +8,9 @@ mod client;
 #[path = "support/proxies.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod proxies;
+#[path = "support/requests.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod requests;
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
@@ -32,8 +35,9 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::certificates::{Authority, self_signed};
-use crate::client::{assert_ok, client_with, failure, get, plan, post, request, run, send};
+use crate::client::{assert_ok, failure, plan, post};
 use crate::proxies::{ProxyServer, Speaks};
+use crate::requests::{client as client_with, get, request, run, send};
 
 const MS: Duration = Duration::from_millis(1);
 

@@ -6,6 +6,9 @@
 mod client;
 #[path = "support/frames.rs"]
 mod frames;
+#[path = "support/requests.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod requests;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -16,11 +19,12 @@ use http::Method;
 use kingtide::plan::Http2;
 use kingtide::protocol::{ErrorKind, HttpClient, Request, Response};
 
-use crate::client::{assert_ok, client_with, failure, get, plan, post, request, run, send};
+use crate::client::{assert_ok, failure, plan, post};
 use crate::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Framed, HEADERS, INITIAL_WINDOW_SIZE,
     MAX_CONCURRENT_STREAMS, PING, Peer, RST_STREAM, SETTINGS, Server, WINDOW_UPDATE, block,
 };
+use crate::requests::{client as client_with, get, request, run, send};
 
 const MS: Duration = Duration::from_millis(1);
 const PROTOCOL_ERROR: u32 = 1;

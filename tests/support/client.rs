@@ -1,25 +1,13 @@
-//! A client as a VU has one, and the short words with which tests use it.
+//! What the tests of HTTP/2 say in short besides `requests`.
 
-use std::future::pending;
-use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
 use kingtide::plan::{Facts, Http2, HttpPlan, Options, resolve};
-use kingtide::protocol::{
-    Destination, ErrorKind, Headers, HttpClient, Network, Request, Response, ResponseKind,
-};
-use url::Url;
+use kingtide::protocol::{ErrorKind, Request, Response};
 
-/// Runs a test as a worker would, and never longer than 20 s.
-pub(crate) fn run(test: impl AsyncFnOnce()) {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-    let local = tokio::task::LocalSet::new();
-    let limited = async { tokio::time::timeout(Duration::from_secs(20), test()).await };
-    local.block_on(&runtime, limited).expect("the test hangs");
-}
+use crate::requests;
 
 /// Returns a plan that speaks HTTP/2 in this way.
 pub(crate) fn plan(http2: Http2) -> HttpPlan {
@@ -34,33 +22,9 @@ pub(crate) fn plan(http2: Http2) -> HttpPlan {
     }
 }
 
-pub(crate) fn client_with(plan: HttpPlan) -> HttpClient {
-    HttpClient::new(Network::new(&plan).expect("network"), Rc::new(plan))
-}
-
-pub(crate) fn request(method: Method, url: &str) -> Request {
-    Request {
-        method,
-        url: Rc::new(Destination::new(Url::parse(url).expect("url"))),
-        headers: Headers::new(),
-        body: Bytes::new(),
-        timeout: Duration::from_secs(10),
-        redirects: 10,
-        response: ResponseKind::Keep,
-        extras: None,
-    }
-}
-
+/// Returns a POST.
 pub(crate) fn post(url: &str, body: impl Into<Bytes>) -> Request {
-    Request { body: body.into(), ..request(Method::POST, url) }
-}
-
-pub(crate) async fn send(client: &HttpClient, request: Request) -> Response {
-    client.send(request, None, pending(), |_| {}).await
-}
-
-pub(crate) async fn get(client: &HttpClient, url: &str) -> Response {
-    send(client, request(Method::GET, url)).await
+    Request { body: body.into(), ..requests::request(Method::POST, url) }
 }
 
 /// Returns the error's kind and its code.
@@ -70,9 +34,9 @@ pub(crate) fn failure(response: &Response) -> (ErrorKind, u16) {
     (kind, kind.code())
 }
 
+/// Asserts that a request was answered with 200 over HTTP/2.
 #[track_caller]
 pub(crate) fn assert_ok(response: &Response) {
-    assert_eq!(response.exchange.error, None);
-    assert_eq!(response.exchange.status.expect("status"), 200);
+    requests::assert_ok(response);
     assert_eq!(response.exchange.proto, "HTTP/2.0");
 }
