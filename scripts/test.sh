@@ -101,6 +101,14 @@ if have shellcheck; then
     shellcheck scripts/*.sh .ci/run
 fi
 
+step "the benchmarks' own tests"
+if have python3; then
+    python3 -B -m unittest discover -s scripts/bench
+else
+    printf 'skipping: python3 is missing\n'
+    skipped+=("the benchmarks' own tests")
+fi
+
 # Clippy comes after the tests' build in cost, but its findings are cheaper to mend.
 step 'lints'
 cargo clippy --locked --all-targets -- -D warnings

@@ -14,7 +14,7 @@ WHAT (without it: closed arrivals startup):
   neighbours    1,000 VUs with a schedule beside 10 that compute
   messages      CPU per WebSocket echo and per JSON-RPC call, beside raw clients in Rust
   sockets       1,000 and 5,000 WebSockets: memory per socket
-                (both: cargo build --release --example raw_clients first)
+                (both: without cargo build --release --example raw_clients the raw ones are left out)
   instructions [BINARY ...]
                 instructions per request, counted by valgrind
   compare OLD [NEW]

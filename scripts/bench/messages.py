@@ -77,20 +77,25 @@ class Script:
         return int(tools.value(found, self.counted, "count"))
 
 
-def built():
-    if not pathlib.Path(RAW).exists():
-        raise SystemExit("the raw clients are not built: cargo build --release --example raw_clients")
+def raw_clients(section):
+    """Returns whether there is something to compare with; if not, the section says so."""
+    if pathlib.Path(RAW).exists():
+        return True
+    missing = "The raw clients are not built, and left out: `cargo build --release --example raw_clients` builds them."
+    progress(missing)
+    section.say(missing)
+    return False
 
 
 def messages(folder):
     """Echoes over WebSockets and JSON-RPC calls, in CPU per message, beside raw clients."""
-    built()
     section = Section("Messages")
     section.say(
         f"Medians of {settings.ROUNDS} alternating rounds; the client on one core, the demo target on another. "
         f"{SOCKETS} sockets with {ECHOES:,} echoes of 63 bytes each, {CALLERS} VUs with {CALLS:,} calls each. CPU is the "
         "whole process's, start-up and connecting included. *Raw* is the same through tokio-tungstenite and through "
         "hyper with serde_json, in Rust, without scripts, without measuring.")
+    compared = raw_clients(section)
     echo = {"WS_URL": "ws://{address}", "MESSAGES": str(ECHOES)}
     http = {"RELAY_URL": "http://{address}/api/rpc", "CALLS": str(CALLS)}
     live = {"RELAY_URL": "ws://{address}/ws/rpc", "CALLS": str(CALLS)}
@@ -102,6 +107,7 @@ def messages(folder):
     rows = []
     with Relay() as relay:
         for name, raw, script, vus, counted, variables, wanted in groups:
+            raw = raw if compared else None
             cases = [(f"{name}, raw", raw)] if raw else []
             cases += [(f"{name}, {language}", Script(script, language, vus, counted, **variables))
                       for language in settings.LANGUAGES]
@@ -134,14 +140,14 @@ def one(runner, folder, relay, wanted):
 
 def sockets(folder):
     """What sockets that are told something every second take in memory."""
-    built()
     section = Section("Memory per WebSocket")
     section.say(
         f"A socket for each VU that is told of a tide every second for {HOLD} s, less what a run with one takes; the "
         "most resident memory of the process. *Raw* is tokio-tungstenite as it is configured by default.")
+    names = ["raw"] if raw_clients(section) else []
     rows = []
     with Relay() as relay:
-        for name in ["raw", *settings.LANGUAGES]:
+        for name in [*names, *settings.LANGUAGES]:
             sizes = {count: section.attempt(f"{name}, {count:,} sockets", lambda: held(name, count, folder, relay))
                      for count in (1, *CROWDS)}
             for count in CROWDS:

@@ -8,7 +8,9 @@ import sys
 import tempfile
 import time
 import unittest
+from unittest import mock
 
+import messages
 import process
 import report
 import tools
@@ -121,6 +123,31 @@ class Figures(unittest.TestCase):
         lines = report.table(["", "µs"], [["wrk", "7.2"], ["get, luau", "1,015.5"]])
         self.assertEqual(lines, ["|           |      µs |", "|-----------|--------:|", "| wrk       |     7.2 |",
                                  "| get, luau | 1,015.5 |", ""])
+
+
+class Messages(unittest.TestCase):
+    """Without the raw clients the scripts are measured all the same, and the section says so."""
+
+    def lines(self, run, raw):
+        relay = mock.MagicMock()
+        with mock.patch.multiple(messages, RAW=raw, Relay=relay, one=lambda *_: (2.0, 1.0),
+                                 held=lambda *_: 4096, progress=lambda _: None):
+            section = run("")
+        self.assertEqual(section.faults, [])
+        return "\n".join(section.lines)
+
+    def test_raw_clients_that_are_not_built_are_left_out(self):
+        for run in (messages.messages, messages.sockets):
+            lines = self.lines(run, "not/there")
+            self.assertIn("The raw clients are not built", lines)
+            self.assertNotRegex(lines, r"\n\| [^|]*raw ")
+            self.assertRegex(lines, r"\n\| .*luau ")
+
+    def test_raw_clients_have_rows(self):
+        for run in (messages.messages, messages.sockets):
+            lines = self.lines(run, __file__)
+            self.assertNotIn("not built", lines)
+            self.assertRegex(lines, r"\n\| [^|]*raw ")
 
 
 class Processes(unittest.TestCase):
