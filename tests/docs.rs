@@ -3,6 +3,10 @@
 
 #[path = "docs/http.rs"]
 mod http;
+#[path = "docs/sockets.rs"]
+mod sockets;
+#[path = "docs/tables.rs"]
+mod tables;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
