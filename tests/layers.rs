@@ -367,6 +367,19 @@ fn exceptions_are_still_needed() {
 }
 
 #[test]
+fn dependencies_stand_in_order() {
+    let text = include_str!("../Cargo.toml");
+    for group in ["dependencies", "dev-dependencies"] {
+        let (_, rest) = text.split_once(&format!("\n[{group}]\n")).expect("the group is there");
+        let lines = rest.lines().take_while(|line| !line.is_empty());
+        let names: Vec<&str> = lines.filter_map(|line| line.split(' ').next()).collect();
+        assert!(names.len() > 5, "{group}: {names:?}");
+        let wrong = names.windows(2).find(|pair| pair[0] >= pair[1]);
+        assert_eq!(wrong, None, "Cargo.toml, {group}: the second belongs before the first");
+    }
+}
+
+#[test]
 fn the_layers_have_no_circle() {
     let allowed = |module: &str| MAY_USE.iter().find(|(own, _)| *own == module).unwrap().1;
     for (module, uses) in MAY_USE {
