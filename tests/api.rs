@@ -45,7 +45,6 @@ mod peers;
 /// Cases of one language, with the reason why the other has none.
 const SINGLES: &[(&str, &str)] = &[
     ("json/arrays.luau", "Rhai's arrays and maps are types of their own and need no mark"),
-    ("ws/kept.luau", "in Rhai nothing that vu_setup makes can be kept for iterations"),
     ("encoding/bytes.rhai", "Luau has one type for text and bytes: the string"),
 ];
 

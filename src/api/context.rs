@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{
     DataSets, Event, Files, Interrupt, LogLevel, RecentUrls, ScenarioEnd, Slices, Sockets,
-    TestStatus,
+    TestStatus, VuState,
 };
 use crate::clock::Instant;
 use crate::metrics::{Registry, Shard, TagSetId};
@@ -153,6 +153,8 @@ pub struct VuContext {
     random: RefCell<Option<Xoshiro256PlusPlus>>,
     /// Which statuses do not fail a request, unless the request says.
     pub expected: RefCell<Rc<Statuses>>,
+    /// What the script keeps for it: `kt.vu.state`.
+    pub state: VuState,
     /// Ends its iteration from outside.
     pub interrupt: Rc<Interrupt>,
     /// What native code took while the script loaded that is not the script's time.
@@ -185,6 +187,7 @@ impl VuContext {
             cookies: Rc::default(),
             random: RefCell::default(),
             expected,
+            state: VuState::default(),
             interrupt: Rc::default(),
             excused: Cell::default(),
             lent: Cell::default(),

@@ -91,6 +91,11 @@ pub trait Object: std::any::Any {
         Err(ApiError::usage(format!("{}.{field} cannot be set", self.type_name())))
     }
 
+    /// Returns whether objects can be put into its fields: in Rhai `a.b.c = x` ends with `a.b = a.b`.
+    fn takes_objects(&self) -> bool {
+        false
+    }
+
     /// Returns the names of its fields, for messages and documentation.
     fn fields(&self) -> &'static [&'static str] {
         &[]

@@ -263,6 +263,7 @@ impl Facts for VuFacts {
         "iteration",
         "iteration_in_instance",
         "iteration_in_scenario",
+        "state",
         "tags",
     ];
 
@@ -272,6 +273,7 @@ impl Facts for VuFacts {
             "id_in_instance" => vu.id_in_worker.into(),
             "iteration" | "iteration_in_instance" => vu.iteration.in_vu.get().into(),
             "iteration_in_scenario" => vu.iteration.in_scenario.get().into(),
+            "state" => super::state::object(vu)?,
             "tags" => Value::object(VuTags),
             _ => return Ok(None),
         }))

@@ -153,7 +153,7 @@ impl Vu {
     }
 
     /// Takes over the newest version of the script: connections, cookies, numbers and tags stay, what
-    /// the script held in its variables goes. So `vu_setup` runs in the new version, and
+    /// the script held in its variables and in `kt.vu.state` goes. So `vu_setup` runs in the new version, and
     /// `vu_teardown` before in the old one, which knows what is to be cleared away.
     ///
     /// A version that fails to load for this VU leaves it the one that it has.
@@ -177,6 +177,7 @@ impl Vu {
                         self.report(&error);
                     }
                 }
+                self.context.state.clear();
                 self.instance = instance;
                 self.has_setup = offers(&self.instance, VU_SETUP);
                 self.has_teardown = offers(&self.instance, VU_TEARDOWN);

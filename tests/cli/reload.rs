@@ -94,6 +94,8 @@ fn what_a_vu_has_stays_and_what_its_script_held_is_made_anew() {
             end
             function test.vu_setup()
                 mine = "{name}"
+                if kt.vu.state.version then kt.log.info("held over") end
+                kt.vu.state.version = "{name}"
                 kt.log.info(`up {{mine}} VU {{kt.vu.id_in_test}}`)
             end
             function test.iteration(data)
@@ -107,7 +109,7 @@ fn what_a_vu_has_stays_and_what_its_script_held_is_made_anew() {
                 kt.log.info(`{name} {{mine}} {{data.word}} {{kt.vu.tags.side}} {{who}} of VU {{kt.vu.id_in_test}}`)
                 kt.sleep(0.05)
             end
-            function test.vu_teardown() kt.log.info(`down {{mine}} VU {{kt.vu.id_in_test}}`) end
+            function test.vu_teardown() kt.log.info(`down {{kt.vu.state.version}} VU {{kt.vu.id_in_test}}`) end
             function test.teardown(data) kt.log.info(`torn down {name} {{data.word}}`) end"#
         )
     };
@@ -121,8 +123,8 @@ fn what_a_vu_has_stays_and_what_its_script_held_is_made_anew() {
     run.wait_for("two two flood left vu2 of VU 2");
     run.signal("INT");
     let ended = run.end().exits(105);
-    let told = ["set up", "up one VU", "up two VU", "down one VU", "down two VU"];
-    assert_eq!(told.map(|text| ended.count(text)), [1, 2, 2, 2, 2], "{}", ended.err);
+    let told = ["set up", "up one VU", "up two VU", "down one VU", "down two VU", "held over"];
+    assert_eq!(told.map(|text| ended.count(text)), [1, 2, 2, 2, 2, 0], "{}", ended.err);
     assert_eq!((ended.count("torn down two flood"), ended.count("torn down one")), (1, 0));
     // Two VUs, a connection each, whatever the version.
     assert_eq!(ended.count("connected"), 2);

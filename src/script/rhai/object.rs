@@ -164,6 +164,7 @@ fn get(current: &Current, handle: &Handle, field: &str) -> Result<Dynamic> {
 fn set(current: &Current, handle: &Handle, field: &str, value: &Dynamic) -> Result<()> {
     let call = current.call()?;
     if value.is::<Handle>()
+        && !handle.0.takes_objects()
         && let Ok(Some(Value::Object(_))) = handle.0.get(&call.vu, field)
     {
         // After `object.part.field = x` Rhai writes the part back to where it was read from.
