@@ -1,5 +1,6 @@
 //! Tables of what can be called: modules, functions, objects and their methods.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -75,13 +76,18 @@ pub enum Answer {
 /// A native thing that a script holds by handle.
 ///
 /// It lives as long as the script keeps it, in one VU, on one thread.
-pub trait Object: std::any::Any {
+pub trait Object: Any {
     /// Returns what it is, for messages: `response`.
     fn type_name(&self) -> &'static str;
 
     /// Returns a field, or `None` if it has no such field (which is an error in the script that
-    /// names the nearest of [`Object::fields`]).
-    fn get(&self, vu: &Rc<VuContext>, field: &str) -> Result<Option<Value>, ApiError>;
+    /// names the nearest of [`Object::fields`]). By default there are none.
+    ///
+    /// # Errors
+    /// If its value cannot be had.
+    fn get(&self, _vu: &Rc<VuContext>, _field: &str) -> Result<Option<Value>, ApiError> {
+        Ok(None)
+    }
 
     /// Sets a field.
     ///
@@ -149,9 +155,14 @@ pub trait Object: std::any::Any {
     fn describe(&self) -> String {
         format!("<{}>", self.type_name())
     }
+}
 
-    /// Returns itself for downcasts.
-    fn as_any(&self) -> &dyn std::any::Any;
+impl dyn Object {
+    /// Returns it as what it is, if it is that.
+    pub fn downcast_ref<T: Object>(&self) -> Option<&T> {
+        let any: &dyn Any = self;
+        any.downcast_ref()
+    }
 }
 
 /// Bytes that several objects hold together: they are counted once, from the first handle in a script

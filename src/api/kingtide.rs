@@ -189,7 +189,7 @@ fn leave_group(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
         return Err(ApiError::usage("_leave_group takes what _enter_group returned"));
     };
     if let Some(Value::Object(started)) = memo.take("started")
-        && let Some(Moment(started)) = started.as_any().downcast_ref()
+        && let Some(Moment(started)) = started.downcast_ref()
     {
         let took = clock::now().duration_since(*started);
         vu.worker.shard.borrow_mut().add_duration(builtin::GROUP_DURATION, vu.tag_set(), took);
@@ -225,10 +225,6 @@ macro_rules! facts {
 
             fn entries(&self, vu: &Rc<VuContext>) -> Option<Vec<(String, Value)>> {
                 self.all(vu)
-            }
-
-            fn as_any(&self) -> &dyn std::any::Any {
-                self
             }
         })*
     };

@@ -187,10 +187,6 @@ impl Object for Metric {
     fn describe(&self) -> String {
         format!("<{} {}>", word(self.kind), self.name)
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }
 
 #[cfg(test)]

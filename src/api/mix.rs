@@ -198,7 +198,7 @@ impl Mix {
 /// A part of `run`: returns the name of the function that is to be called.
 fn pick(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     match args.take(0) {
-        Value::Object(object) => match object.as_any().downcast_ref::<Mix>() {
+        Value::Object(object) => match object.downcast_ref::<Mix>() {
             Some(mix) => mix.pick(vu).map(Value::from),
             None => Err(args.wrong(0, "a mix", &Value::Object(object))),
         },
@@ -209,10 +209,6 @@ fn pick(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
 impl Object for Mix {
     fn type_name(&self) -> &'static str {
         "mix"
-    }
-
-    fn get(&self, _: &Rc<VuContext>, _: &str) -> Result<Option<Value>, ApiError> {
-        Ok(None)
     }
 
     fn methods(&self) -> &'static [Method] {
@@ -233,10 +229,6 @@ impl Object for Mix {
 
     fn describe(&self) -> String {
         format!("<mix of {}>", self.schedule.names.join(", "))
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
     }
 }
 

@@ -114,10 +114,6 @@ impl Object for StateObject {
     fn entries(&self, vu: &Rc<VuContext>) -> Option<Vec<(String, Value)>> {
         Some(vu.state.all())
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }
 
 fn size(name: &str, value: &Value) -> usize {

@@ -206,8 +206,4 @@ impl Object for Thing {
     fn held_bytes(&self) -> usize {
         self.bytes
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }

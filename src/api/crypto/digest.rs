@@ -143,10 +143,6 @@ impl Object for Hash {
         "hash"
     }
 
-    fn get(&self, _: &Rc<VuContext>, _: &str) -> Result<Option<Value>, ApiError> {
-        Ok(None)
-    }
-
     fn methods(&self) -> &'static [Method] {
         HASH_METHODS
     }
@@ -163,10 +159,6 @@ impl Object for Hash {
         }
         let digest = self.hasher.borrow().digest();
         encoded(args, 0, digest).map(Answer::Now)
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
     }
 }
 

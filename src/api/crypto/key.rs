@@ -116,7 +116,7 @@ impl Key {
     fn of(args: &Args, index: usize, value: Value) -> Result<Rc<Self>, ApiError> {
         let read = match value {
             Value::Object(object) => {
-                let known = object.as_any().downcast_ref::<Handle>();
+                let known = object.downcast_ref::<Handle>();
                 let known = known.map(|handle| Rc::clone(&handle.0));
                 return known.ok_or_else(|| args.wrong(index, WANTED, &Value::Object(object)));
             }
@@ -199,9 +199,5 @@ impl Object for Handle {
             "algorithm" => Some(self.0.algorithm().into()),
             _ => None,
         })
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
     }
 }

@@ -39,7 +39,7 @@ enum Way {
 /// `data.feed(rows, way, { name = ..., wrap = ... })`
 pub(super) fn feed(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
     let rows = match args.take(0) {
-        Value::Object(object) => match object.as_any().downcast_ref() {
+        Value::Object(object) => match object.downcast_ref() {
             Some(RowsObject(rows)) => Arc::clone(rows),
             None => return Err(args.wrong(0, "rows", &Value::Object(object))),
         },
@@ -137,10 +137,6 @@ impl Object for Feed {
         "feed"
     }
 
-    fn get(&self, _: &Rc<VuContext>, _: &str) -> Result<Option<Value>, ApiError> {
-        Ok(None)
-    }
-
     fn methods(&self) -> &'static [Method] {
         METHODS
     }
@@ -158,10 +154,6 @@ impl Object for Feed {
 
     fn describe(&self) -> String {
         format!("<feed of {}>", self.rows.name())
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
     }
 }
 

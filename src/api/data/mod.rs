@@ -318,8 +318,4 @@ impl Object for RowsObject {
     fn describe(&self) -> String {
         format!("<rows of {}>", self.0.name())
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }

@@ -112,7 +112,7 @@ impl Selection {
             Value::Nil | Value::Null => Ok(None),
             Value::Text(text) => css(&args.call, &text.to_str()).map(Pattern::Css).map(Some),
             Value::Object(object) => {
-                let Some(other) = object.as_any().downcast_ref::<Self>() else {
+                let Some(other) = object.downcast_ref::<Self>() else {
                     return Err(args.wrong(index, WANTED, &Value::Object(object)));
                 };
                 if !Rc::ptr_eq(&other.document, &self.document) {
@@ -195,10 +195,6 @@ impl Object for Selection {
         "selection"
     }
 
-    fn get(&self, _: &Rc<VuContext>, _: &str) -> Result<Option<Value>> {
-        Ok(None)
-    }
-
     fn methods(&self) -> &'static [Method] {
         METHODS
     }
@@ -258,10 +254,6 @@ impl Object for Selection {
         let names: Vec<&str> = names.collect();
         let more = if self.nodes.len() > SHOWN { ", …" } else { "" };
         format!("<selection of {}: {}{more}>", self.nodes.len(), names.join(", "))
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
     }
 }
 

@@ -171,8 +171,4 @@ impl Object for File {
     fn held_bytes(&self) -> usize {
         self.data.len()
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }

@@ -63,10 +63,6 @@ impl Object for Jar {
         "cookie jar"
     }
 
-    fn get(&self, _: &Rc<VuContext>, _: &str) -> Result<Option<Value>, ApiError> {
-        Ok(None)
-    }
-
     fn methods(&self) -> &'static [Method] {
         METHODS
     }
@@ -109,9 +105,5 @@ impl Object for Jar {
             }
         };
         Ok(Answer::Now(answer))
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
     }
 }

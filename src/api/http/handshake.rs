@@ -63,7 +63,7 @@ pub(in crate::api) fn target(
     let (text, name) = match value {
         Value::Text(text) => (text.to_str().into_owned(), None),
         Value::Object(object) => {
-            let template = object.as_any().downcast_ref::<Template>()?;
+            let template = object.downcast_ref::<Template>()?;
             (template.describe(), Some(template.name().to_owned()))
         }
         _ => return None,

@@ -59,7 +59,7 @@ impl Parts {
         value: &Value,
     ) -> Result<(), ApiError> {
         let file = match value {
-            Value::Object(object) => object.as_any().downcast_ref::<File>(),
+            Value::Object(object) => object.downcast_ref::<File>(),
             Value::Map(map) => return self.add_file(vu, call, name, map.clone()),
             _ => None,
         };

@@ -252,7 +252,7 @@ fn plain(place: &str, name: &str, value: &Value) -> Result<String, ApiError> {
         Value::Text(_) | Value::Int(_) | Value::Number(_) | Value::Bool(_) => {
             crate::api::args::tag(place, name, value)
         }
-        Value::Object(object) if let Some(file) = object.as_any().downcast_ref::<File>() => {
+        Value::Object(object) if let Some(file) = object.downcast_ref::<File>() => {
             Ok(file.name().to_owned())
         }
         other => Err(ApiError::usage(format!(

@@ -260,10 +260,6 @@ impl Object for Answered {
             None => format!("<response {} {}>", self.status, self.url.as_str()),
         }
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }
 
 /// Returns times as scripts see them.
@@ -330,9 +326,5 @@ impl Object for Headers {
             }
         }
         Some(entries)
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
     }
 }

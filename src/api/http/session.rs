@@ -86,8 +86,4 @@ impl Object for Session {
         };
         Ok(Answer::Wait(super::answer(vu, call)))
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }

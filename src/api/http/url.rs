@@ -42,7 +42,7 @@ impl Address {
                 Some(Self { place: find(&joined(base, &text.to_str()), recent), name: None })
             }
             Value::Object(object) => {
-                let template = object.as_any().downcast_ref::<Template>()?;
+                let template = object.downcast_ref::<Template>()?;
                 Some(Self {
                     place: find(&joined(base, &template.text), recent),
                     name: Some(joined(base, &template.name).into_owned()),
@@ -180,10 +180,6 @@ impl Object for Template {
 
     fn describe(&self) -> String {
         self.text.clone()
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
     }
 }
 

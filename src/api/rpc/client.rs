@@ -174,8 +174,4 @@ impl Object for Client {
     fn describe(&self) -> String {
         format!("<rpc client of {}>", self.url())
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }

@@ -296,10 +296,6 @@ impl Object for Subscription {
     fn describe(&self) -> String {
         format!("<subscription {}>", self.reply.method)
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }
 
 impl Drop for Subscription {
@@ -323,10 +319,6 @@ impl Object for Notifications {
         "notifications"
     }
 
-    fn get(&self, _: &Rc<VuContext>, _: &str) -> Result<Option<Value>, ApiError> {
-        Ok(None)
-    }
-
     fn methods(&self) -> &'static [Method] {
         MESSAGES_METHODS
     }
@@ -338,10 +330,6 @@ impl Object for Notifications {
         _: Args,
     ) -> Result<Answer, ApiError> {
         Rc::clone(&self.of).receive(vu, self.patience)
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
     }
 }
 

@@ -240,8 +240,4 @@ impl Object for Reply {
             Err(failure) => format!("<reply to {}: {}>", self.method, failure.message),
         }
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }

@@ -128,10 +128,6 @@ impl Object for BarrierObject {
     fn describe(&self) -> String {
         format!("<barrier \"{}\" of {}>", self.name, self.barrier.size)
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }
 
 #[cfg(test)]

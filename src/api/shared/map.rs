@@ -122,7 +122,7 @@ fn of_update(args: &mut Args) -> Result<(Arc<SharedMap>, String), ApiError> {
 
 fn map_of(args: &mut Args) -> Result<Arc<SharedMap>, ApiError> {
     match args.take(0) {
-        Value::Object(object) => match object.as_any().downcast_ref::<MapObject>() {
+        Value::Object(object) => match object.downcast_ref::<MapObject>() {
             Some(object) => Ok(Arc::clone(&object.map)),
             None => Err(args.wrong(0, "a map", &Value::Object(object))),
         },
@@ -191,10 +191,6 @@ impl Object for MapObject {
 
     fn describe(&self) -> String {
         format!("<map \"{}\">", self.name)
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
     }
 }
 

@@ -122,10 +122,6 @@ impl Object for Counter {
         "counter"
     }
 
-    fn get(&self, _: &Rc<VuContext>, _: &str) -> Result<Option<Value>, ApiError> {
-        Ok(None)
-    }
-
     fn methods(&self) -> &'static [Method] {
         COUNTER_METHODS
     }
@@ -145,10 +141,6 @@ impl Object for Counter {
 
     fn describe(&self) -> String {
         format!("<counter \"{}\">", self.name)
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
     }
 }
 

@@ -120,10 +120,6 @@ impl Object for QueueObject {
     fn describe(&self) -> String {
         format!("<queue \"{}\">", self.name)
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }
 
 #[cfg(test)]

@@ -148,12 +148,4 @@ impl Object for Events {
     fn type_name(&self) -> &'static str {
         "events"
     }
-
-    fn get(&self, _: &Rc<VuContext>, _: &str) -> Result<Option<Value>, ApiError> {
-        Ok(None)
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }

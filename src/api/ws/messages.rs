@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::socket::{ScriptSocket, as_it_is};
-use crate::api::{Answer, ApiError, Args, Method, Object, Value, VuContext};
+use crate::api::{Answer, ApiError, Args, Method, Object, VuContext};
 
 pub(in crate::api) const METHODS: &[Method] =
     &[Method { name: "next", params: &["..."], waits: true }];
@@ -21,10 +21,6 @@ impl Object for Messages {
         "messages"
     }
 
-    fn get(&self, _: &Rc<VuContext>, _: &str) -> Result<Option<Value>, ApiError> {
-        Ok(None)
-    }
-
     fn methods(&self) -> &'static [Method] {
         METHODS
     }
@@ -36,9 +32,5 @@ impl Object for Messages {
         _: Args,
     ) -> Result<Answer, ApiError> {
         Rc::clone(&self.socket).receive(vu, self.patience, as_it_is)
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
     }
 }

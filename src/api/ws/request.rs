@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::socket::{ScriptSocket, outgoing};
 use super::{object_at, queue_full, socket_at};
-use crate::api::{Answer, ApiError, Args, Map, Method, Object, Value, VuContext, Wait, json};
+use crate::api::{Answer, ApiError, Args, Map, Object, Value, VuContext, Wait, json};
 use crate::clock::{self, Instant};
 use crate::protocol::ErrorKind;
 use crate::protocol::ws::{Arrival, Kind, Message, Socket};
@@ -245,17 +245,5 @@ fn same(one: &Value, other: &Value) -> bool {
 impl Object for Pending {
     fn type_name(&self) -> &'static str {
         "request"
-    }
-
-    fn get(&self, _: &Rc<VuContext>, _: &str) -> Result<Option<Value>, ApiError> {
-        Ok(None)
-    }
-
-    fn methods(&self) -> &'static [Method] {
-        &[]
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
     }
 }

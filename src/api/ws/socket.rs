@@ -410,10 +410,6 @@ impl Object for ScriptSocket {
             (None, _) => format!("<socket {url}, closed>"),
         }
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }
 
 impl Drop for ScriptSocket {

@@ -196,10 +196,6 @@ impl Object for Thing {
     fn entries(&self, _: &Rc<VuContext>) -> Option<Vec<(String, Value)>> {
         Some(vec![("a".to_owned(), Value::Int(1)), ("b".to_owned(), Value::Int(2))])
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
 }
 
 /// A script of one worker, with its folder.
