@@ -1,9 +1,10 @@
 //! Reading a call's arguments, with errors that name the call, the argument and the remedy.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::time::Duration;
 
-use super::{ApiError, Map, Text, Value};
+use super::{ApiError, Map, Object, Text, Value};
 use crate::units;
 
 /// A call's arguments.
@@ -88,6 +89,12 @@ impl Args {
             Value::Bytes(bytes) => Ok(bytes),
             other => Err(self.wrong(index, "a string or bytes", &other)),
         }
+    }
+
+    /// Takes an object of a type.
+    pub fn object<T: Object>(&mut self, index: usize, wanted: &str) -> Result<Rc<T>, ApiError> {
+        let value = self.take(index);
+        value.as_object().ok_or_else(|| self.wrong(index, wanted, &value))
     }
 
     /// Takes a number.

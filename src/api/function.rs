@@ -163,6 +163,12 @@ impl dyn Object {
         let any: &dyn Any = self;
         any.downcast_ref()
     }
+
+    /// Does what [`Self::downcast_ref`] does, with the handle.
+    pub fn downcast<T: Object>(self: Rc<Self>) -> Option<Rc<T>> {
+        let any: Rc<dyn Any> = self;
+        any.downcast().ok()
+    }
 }
 
 /// Bytes that several objects hold together: they are counted once, from the first handle in a script

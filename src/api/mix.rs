@@ -197,13 +197,7 @@ impl Mix {
 
 /// A part of `run`: returns the name of the function that is to be called.
 fn pick(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
-    match args.take(0) {
-        Value::Object(object) => match object.downcast_ref::<Mix>() {
-            Some(mix) => mix.pick(vu).map(Value::from),
-            None => Err(args.wrong(0, "a mix", &Value::Object(object))),
-        },
-        other => Err(args.wrong(0, "a mix", &other)),
-    }
+    args.object::<Mix>(0, "a mix")?.pick(vu).map(Value::from)
 }
 
 impl Object for Mix {

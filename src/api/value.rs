@@ -88,6 +88,14 @@ impl Value {
         }
     }
 
+    /// Returns the object, if it is one of that type.
+    pub fn as_object<T: Object>(&self) -> Option<Rc<T>> {
+        match self {
+            Self::Object(object) => Rc::clone(object).downcast(),
+            _ => None,
+        }
+    }
+
     /// Returns whether a script would take it for true: everything but nothing, null and false.
     pub fn is_truthy(&self) -> bool {
         !matches!(self, Self::Nil | Self::Null | Self::Bool(false))

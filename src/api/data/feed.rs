@@ -38,13 +38,8 @@ enum Way {
 
 /// `data.feed(rows, way, { name = ..., wrap = ... })`
 pub(super) fn feed(vu: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
-    let rows = match args.take(0) {
-        Value::Object(object) => match object.downcast_ref() {
-            Some(RowsObject(rows)) => Arc::clone(rows),
-            None => return Err(args.wrong(0, "rows", &Value::Object(object))),
-        },
-        other => return Err(args.wrong(0, "rows, from data.csv for one", &other)),
-    };
+    let rows = args.object::<RowsObject>(0, "rows, from data.csv for one")?;
+    let rows = Arc::clone(&rows.0);
     let way = args.text(1)?;
     let way = way.to_str();
     if !WAYS.contains(&&*way) {

@@ -6,7 +6,7 @@ use self::params::Params;
 pub use self::seen::RequestSeen;
 use self::url::Address;
 pub use self::url::RecentUrls;
-use super::{ApiError, Args, Function, Module, Object, Run, VuContext, Wait};
+use super::{ApiError, Args, Function, Module, Run, VuContext, Wait};
 
 mod auth;
 mod batch;
@@ -199,10 +199,4 @@ impl Call {
             None => Ok(Self { method, address, body, params }),
         }
     }
-}
-
-/// Returns an object as its own type, if it is of that type.
-fn downcast<T: Object>(object: Rc<dyn Object>) -> Option<Rc<T>> {
-    let any: Rc<dyn std::any::Any> = object;
-    any.downcast().ok()
 }

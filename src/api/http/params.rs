@@ -83,10 +83,10 @@ impl Params {
         }
         params.jar = match fields.take("jar") {
             Value::Nil | Value::Null => None,
-            Value::Object(object) => Some(super::downcast::<Jar>(object).ok_or_else(|| {
-                ApiError::usage(format!("{}: `jar` must be a cookie jar", fields.place))
-            })?),
-            other => return Err(fields.wrong("jar", "a cookie jar", &other)),
+            value => {
+                let jar = value.as_object::<Jar>();
+                Some(jar.ok_or_else(|| fields.wrong("jar", "a cookie jar", &value))?)
+            }
         };
         for (name, value) in fields.tags("tags")? {
             params.tags.retain(|(known, _)| *known != name);

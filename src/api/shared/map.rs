@@ -121,13 +121,7 @@ fn of_update(args: &mut Args) -> Result<(Arc<SharedMap>, String), ApiError> {
 }
 
 fn map_of(args: &mut Args) -> Result<Arc<SharedMap>, ApiError> {
-    match args.take(0) {
-        Value::Object(object) => match object.downcast_ref::<MapObject>() {
-            Some(object) => Ok(Arc::clone(&object.map)),
-            None => Err(args.wrong(0, "a map", &Value::Object(object))),
-        },
-        other => Err(args.wrong(0, "a map", &other)),
-    }
+    args.object::<MapObject>(0, "a map").map(|object| Arc::clone(&object.map))
 }
 
 /// A part of `update`: returns what is there, and its version.

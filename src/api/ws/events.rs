@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::socket::ScriptSocket;
-use super::{object_at, queue_full, socket_at};
+use super::{queue_full, socket_at};
 use crate::api::{ApiError, Args, Map, Object, Value, VuContext, Wait};
 use crate::clock::{self, Instant};
 use crate::protocol::ws::{Arrival, Kind};
@@ -64,7 +64,7 @@ fn times(args: &mut Args, index: usize, name: &str) -> Result<Vec<Duration>, Api
 
 /// Waits for what happens next: a table with `kind`, and what belongs to it.
 pub(super) fn next(vu: &Rc<VuContext>, mut args: Args) -> Result<Wait, ApiError> {
-    let events = object_at::<Events>(&mut args, 0, "events")?;
+    let events = args.object::<Events>(0, "events")?;
     let vu = Rc::clone(vu);
     Ok(Box::pin(async move { events.next(&vu).await }))
 }

@@ -80,22 +80,7 @@ fn leave(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
 
 /// Takes a socket.
 fn socket_at(args: &mut Args, index: usize) -> Result<Rc<socket::ScriptSocket>, ApiError> {
-    object_at(args, index, "a socket")
-}
-
-/// Takes an object of a type.
-fn object_at<T: super::Object>(
-    args: &mut Args,
-    index: usize,
-    wanted: &str,
-) -> Result<Rc<T>, ApiError> {
-    match args.take(index) {
-        Value::Object(object) => {
-            let any: Rc<dyn std::any::Any> = Rc::clone(&object) as _;
-            any.downcast().map_err(|_| args.wrong(index, wanted, &Value::Object(object)))
-        }
-        other => Err(args.wrong(index, wanted, &other)),
-    }
+    args.object(index, "a socket")
 }
 
 /// Returns the error of a queue that nobody empties.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::socket::{ScriptSocket, outgoing};
-use super::{object_at, queue_full, socket_at};
+use super::{queue_full, socket_at};
 use crate::api::{Answer, ApiError, Args, Map, Object, Value, VuContext, Wait, json};
 use crate::clock::{self, Instant};
 use crate::protocol::ErrorKind;
@@ -101,7 +101,7 @@ pub(super) fn begin(vu: &Rc<VuContext>, mut args: Args) -> Result<Wait, ApiError
 
 /// Waits for the next message that the script has not looked at; nothing if there will be no reply.
 pub(super) fn next(vu: &Rc<VuContext>, mut args: Args) -> Result<Wait, ApiError> {
-    let pending = object_at::<Pending>(&mut args, 0, "a request")?;
+    let pending = args.object::<Pending>(0, "a request")?;
     let vu = Rc::clone(vu);
     Ok(Box::pin(async move {
         match pending.next(&vu).await {
@@ -114,7 +114,7 @@ pub(super) fn next(vu: &Rc<VuContext>, mut args: Args) -> Result<Wait, ApiError>
 
 /// Takes the message that was looked at last as the reply.
 pub(super) fn take(_: &Rc<VuContext>, mut args: Args) -> Result<Value, ApiError> {
-    object_at::<Pending>(&mut args, 0, "a request")?.accept();
+    args.object::<Pending>(0, "a request")?.accept();
     Ok(Value::Nil)
 }
 
