@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(files.place("new").unwrap(), own.join("new"));
         assert_eq!(files.place("../more/new").unwrap(), more.join("new"));
         std::os::unix::fs::symlink(root.join("none"), own.join("dangling")).unwrap();
-        for outside in ["../secret", "../new", "link", "dangling", "/tmp/new", "none/new", ".."] {
+        for outside in ["../secret", "../new", "link", "dangling", "/new", "none/new", ".."] {
             assert!(files.place(outside).is_err(), "{outside}");
         }
     }
