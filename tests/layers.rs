@@ -84,12 +84,6 @@ const CLI_ONLY: &[&str] = &[
 /// The most lines of a file that is not for tests alone.
 const LINES_MAX: usize = 500;
 
-/// Files that are longer, and why.
-const LONG_FILES: &[(&str, &str)] = &[
-    ("src/api/json_path.rs", "half of it is the table of cases that the paths must answer"),
-    ("src/script/rhai/explain.rs", "the table of the engine's errors and their remedies"),
-];
-
 /// A source file: its path from the package's root with `/`, and its text.
 struct Source {
     path: String,
@@ -125,7 +119,7 @@ fn relative(root: &Path, path: &Path) -> String {
 fn is_test_file(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     matches!(name, "tests.rs" | "testing.rs" | "fixture.rs" | "simulation.rs")
-        || path.contains("/tests/")
+        || ["/tests/", "/fixture/", "/simulation/"].iter().any(|folder| path.contains(folder))
 }
 
 /// Returns the module of a file: the first name below `src`.
@@ -286,8 +280,7 @@ fn violations(source: &Source) -> Vec<String> {
         found.push(format!("{path}: the file does not open with //! and what it is for"));
     }
     let lines = text.lines().count();
-    if lines > LINES_MAX && !is_test_file(path) && !LONG_FILES.iter().any(|(long, _)| long == path)
-    {
+    if lines > LINES_MAX && !is_test_file(path) {
         found.push(format!("{path}: {lines} lines, more than {LINES_MAX}: split it by noun"));
     }
     let text = shipped(text);
@@ -356,10 +349,6 @@ fn every_test_file_says_what_it_is_for() {
 fn exceptions_are_still_needed() {
     let sources = sources("src");
     let find = |path: &str| sources.iter().find(|source| source.path == path);
-    for (path, reason) in LONG_FILES {
-        let lines = find(path).map_or(0, |source| source.text.lines().count());
-        assert!(lines > LINES_MAX, "{path} is short by now: it needs no exception ({reason})");
-    }
     for path in UNSAFE_FILES {
         let text = &find(path).unwrap_or_else(|| panic!("{path} is gone")).text;
         assert!(text.contains("unsafe_code, reason"), "{path} does not say why it is unsafe");

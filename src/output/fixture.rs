@@ -1,23 +1,18 @@
 //! Finished runs for tests, recorded into a shard and added up as a real run's figures are.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use serde_json::json;
-
+use self::plans::{closed, open, plan};
+use self::recorder::Recorder;
 use super::{
     ErrorResult, GeneratorResult, Level, Metadata, Outcome, Place, Progress, Results,
     ScenarioProgress, ScenarioResult, Style, ThresholdResult, diagnostic,
 };
-use crate::metrics::{
-    Aggregate, Kind, Registry, RequestSample, RequestTimings, Selector, Shard, TagSetId, Threshold,
-    Unit, builtin,
-};
-use crate::plan::{
-    ArrivalRate, Arrivals, Curve, Executor, Facts, HttpPlan, Isolation, OnOverload, Options, Plan,
-    Scenario, ScriptLimits, Start, ThresholdPlan, resolve,
-};
+use crate::metrics::{Aggregate, TagSetId};
+use crate::plan::Plan;
+
+mod plans;
+mod recorder;
 
 /// All that [`Results`] borrows and holds.
 pub(super) struct Fixture {
@@ -303,195 +298,6 @@ pub(super) fn odd() -> Fixture {
     fixture
 }
 
-/// Records what happens and ends intervals of a second.
-struct Recorder {
-    registry: Arc<Registry>,
-    shard: Shard,
-    aggregate: Aggregate,
-    seconds: u64,
-    random: u64,
-}
-
-impl Recorder {
-    fn new(plan: &Plan) -> Self {
-        let mut registry = Registry::new();
-        let euro = Unit::Named("EUR".to_owned());
-        for (name, kind, unit) in [
-            ("time_to_pay", Kind::Trend, Unit::Time),
-            ("basket_value", Kind::Trend, euro),
-            ("upload_size", Kind::Trend, Unit::Bytes),
-            ("orders", Kind::Counter, Unit::None),
-            ("sold_out", Kind::Rate, Unit::None),
-            ("level", Kind::Gauge, Unit::None),
-        ] {
-            registry.declare(name, kind, unit).unwrap();
-        }
-        let registry = Arc::new(registry);
-        let mut selectors: Vec<Selector> = plan
-            .thresholds
-            .iter()
-            .map(|plan| Threshold::new(plan, &registry).unwrap().selector().clone())
-            .collect();
-        for scenario in &plan.scenarios {
-            for metric in [
-                builtin::ITERATION_RESPONSE_TIME,
-                builtin::ITERATION_LATENESS,
-                builtin::ITERATION_DURATION,
-            ] {
-                selectors.push(Selector::new(&registry, metric, &[("scenario", &scenario.name)]));
-            }
-        }
-        Self {
-            shard: Shard::new(Arc::clone(&registry), 100_000),
-            aggregate: Aggregate::new(Arc::clone(&registry), selectors),
-            registry,
-            seconds: 0,
-            random: 0,
-        }
-    }
-
-    /// Returns a number from 0 to 1: the next of a fixed sequence (SplitMix64).
-    fn random(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ z >> 31) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// Returns a time around `micros` with a tail to ten times as much.
-    fn time(&mut self, micros: u64) -> Duration {
-        let random = self.random();
-        let tail = 1.0 / (1.1 - random);
-        Duration::from_micros((micros as f64 * (0.7 + 0.3 * random) * tail.min(10.0)) as u64)
-    }
-
-    fn iteration(&mut self, scenario: &str, open: bool, micros: u64) -> TagSetId {
-        let tags = self.shard.tag_set(TagSetId::EMPTY, &[("scenario", scenario)]);
-        let duration = self.time(micros);
-        self.shard.add(builtin::ITERATIONS, tags, 1.0);
-        self.shard.add_duration(builtin::ITERATION_DURATION, tags, duration);
-        if open {
-            let lateness = self.time(80);
-            self.shard.add_duration(builtin::ITERATION_LATENESS, tags, lateness);
-            let response = duration + lateness;
-            self.shard.add_duration(builtin::ITERATION_RESPONSE_TIME, tags, response);
-        }
-        tags
-    }
-
-    fn request(&mut self, base: TagSetId, method: &str, name: &str, micros: u64, status: u16) {
-        let waiting = self.time(micros);
-        let sample = RequestSample {
-            method,
-            name,
-            url: name,
-            proto: "HTTP/1.1",
-            status,
-            error: "",
-            error_code: 0,
-            expected: Some(status < 400),
-            tls_version: "",
-            timings: RequestTimings { waiting, ..RequestTimings::default() },
-        };
-        self.shard.add_request(base, &sample);
-    }
-
-    fn rpc(&mut self, base: TagSetId, method: &str, micros: u64, error: &str) {
-        let own = [("rpc_error", error), ("rpc_method", method)];
-        let tags = self.shard.tag_set(base, &own);
-        let duration = self.time(micros);
-        self.shard.add(builtin::RPC_REQS, tags, 1.0);
-        self.shard.add_duration(builtin::RPC_REQ_DURATION, tags, duration);
-        self.shard.add(builtin::RPC_REQ_FAILED, tags, f64::from(u8::from(!error.is_empty())));
-    }
-
-    fn check(&mut self, base: TagSetId, group: &str, name: &str, passed: bool) {
-        let tags = self.shard.tag_set(base, &[("group", group), ("check", name)]);
-        self.shard.add(builtin::CHECKS, tags, f64::from(u8::from(passed)));
-    }
-
-    fn custom(&mut self, name: &str, tags: TagSetId, value: f64) {
-        self.shard.add(self.registry.find(name).unwrap(), tags, value);
-    }
-
-    fn bytes(&mut self, sent: f64, received: f64, vus: f64) {
-        self.shard.add(builtin::DATA_SENT, TagSetId::EMPTY, sent);
-        self.shard.add(builtin::DATA_RECEIVED, TagSetId::EMPTY, received);
-        self.shard.add(builtin::VUS, TagSetId::EMPTY, vus);
-    }
-
-    fn tick(&mut self) {
-        self.seconds += 1;
-        let at = Duration::from_secs(self.seconds);
-        self.aggregate.merge(0, self.shard.take(), at);
-        self.aggregate.tick(at);
-    }
-
-    fn finish(self, plan: Plan, script: &str) -> Fixture {
-        let duration = Duration::from_secs(self.seconds) + Duration::from_micros(12_345);
-        let thresholds = plan
-            .thresholds
-            .iter()
-            .map(|plan| ThresholdResult {
-                metric: plan.selector.clone(),
-                expression: plan.expression.clone(),
-                abort_on_fail: plan.abort_on_fail,
-                verdict: Threshold::new(plan, &self.registry)
-                    .unwrap()
-                    .evaluate(&self.aggregate, duration),
-                aborted: false,
-            })
-            .collect();
-        let tags = plan.tags.clone();
-        Fixture {
-            running: plan.scenarios.iter().map(running).collect(),
-            plan,
-            aggregate: self.aggregate,
-            outcome: Outcome { exit_code: 0, verdict: "passed", reason: String::new() },
-            metadata: Metadata {
-                started_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_168_800_042),
-                duration,
-                script: script.to_owned(),
-                script_hash: "9f86d081884c7d65".repeat(4),
-                git_commit: Some("0c20fa3".to_owned()),
-                host: BTreeMap::from([
-                    ("cpus".to_owned(), json!(8)),
-                    ("os".to_owned(), json!("linux")),
-                ]),
-                options: json!({ "vus": 4 }),
-                tags,
-            },
-            thresholds,
-            scenarios: Vec::new(),
-            errors: Vec::new(),
-            generator: GeneratorResult {
-                cpu: 0.31,
-                lag_p99_ms: 0.4,
-                achieved: 1.0,
-                memory_bytes: 31_457_280,
-                warnings: Vec::new(),
-            },
-        }
-    }
-}
-
-fn running(scenario: &Scenario) -> ScenarioProgress {
-    let open = matches!(scenario.executor, Executor::ArrivalRate(_));
-    let trouble = scenario.name == "buyers";
-    ScenarioProgress {
-        name: scenario.name.clone(),
-        done: if open { 0.42 } else { 0.875 },
-        position: if open { "50.4s of 2m" } else { "105 of 120 iterations" }.to_owned(),
-        vus: if open { (5, 12) } else { (2, 2) },
-        iterations: if open { 1_204 } else { 105 },
-        rate: if open { 20.04 } else { 0.875 },
-        errors: if trouble { 121 } else { 0 },
-        dropped: if trouble { 42 } else { 0 },
-        ended: false,
-    }
-}
-
 fn ended(
     name: &str,
     executor: &'static str,
@@ -500,80 +306,4 @@ fn ended(
 ) -> ScenarioResult {
     let name = name.to_owned();
     ScenarioResult { name, executor, due, ended, interrupted, dropped, errors, vus_max }
-}
-
-fn open(name: &str, rate: f64, seconds: u64) -> Scenario {
-    scenario(
-        name,
-        Executor::ArrivalRate(ArrivalRate {
-            constant: true,
-            curve: Curve::constant(rate, Duration::from_secs(seconds)),
-            time_unit: Duration::from_secs(1),
-            pre_allocated_vus: 3,
-            max_vus: 20,
-            arrivals: Arrivals::Uniform,
-            on_overload: OnOverload::Drop,
-        }),
-    )
-}
-
-fn closed(name: &str, vus: u64, seconds: u64) -> Scenario {
-    scenario(name, Executor::ConstantVus { vus, duration: Duration::from_secs(seconds) })
-}
-
-fn scenario(name: &str, executor: Executor) -> Scenario {
-    Scenario {
-        name: name.to_owned(),
-        exec: "default".to_owned(),
-        executor,
-        start: Start::At(Duration::ZERO),
-        graceful_stop: Duration::from_secs(30),
-        env: BTreeMap::new(),
-        tags: BTreeMap::new(),
-        rps: None,
-    }
-}
-
-fn plan(scenarios: Vec<Scenario>, thresholds: &[(&str, &str)]) -> Plan {
-    let threshold = |&(selector, expression): &(&str, &str)| ThresholdPlan {
-        selector: selector.to_owned(),
-        expression: expression.to_owned(),
-        abort_on_fail: false,
-        delay_abort_eval: Duration::ZERO,
-        min_samples: 0,
-        allow_empty: false,
-    };
-    Plan {
-        scenarios,
-        thresholds: thresholds.iter().map(threshold).collect(),
-        tags: BTreeMap::new(),
-        env: BTreeMap::new(),
-        http: http(),
-        setup_timeout: Duration::from_mins(1),
-        teardown_timeout: Duration::from_mins(1),
-        setup: true,
-        teardown: true,
-        seed: 1,
-        workers: 1,
-        min_iteration_duration: Duration::ZERO,
-        trend_stats: ["avg", "min", "med", "max", "p(90)", "p(95)"].map(str::to_owned).to_vec(),
-        limits: ScriptLimits {
-            memory_bytes: 64 << 20,
-            time: Duration::from_secs(1),
-            slice: Duration::from_millis(10),
-            call_depth: 200,
-            string_bytes: 1 << 20,
-            table_entries: 1 << 20,
-            sockets: 1_000,
-            message_bytes: 1 << 20,
-            queued_messages: 1_000,
-        },
-        series_max: 100_000,
-        isolation: Isolation::Shared,
-    }
-}
-
-fn http() -> HttpPlan {
-    let plan = resolve(&Options::default(), &Facts::default()).expect("nothing is set");
-    HttpPlan { user_agent: "kingtide".to_owned(), ..plan.http }
 }

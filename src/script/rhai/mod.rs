@@ -48,6 +48,7 @@ mod failure;
 mod fiber;
 mod library;
 mod memory;
+mod missing;
 mod native;
 mod object;
 mod space;
