@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::api::{ApiError, Fields, Value};
+use crate::api::{ApiError, Args, Fields, Method, Value};
 use crate::protocol::rpc::Id;
 
 /// A call, read and checked.
@@ -92,6 +92,26 @@ impl CallId {
 }
 
 impl Call {
+    /// Reads the call that a method of a client makes, with its other named arguments.
+    ///
+    /// # Errors
+    /// If an argument is wrong.
+    pub(super) fn of_method(
+        method: &Method,
+        args: &mut Args,
+        options: &'static [&'static str],
+    ) -> Result<(Self, Fields), ApiError> {
+        let name = args.text(0)?.to_str().into();
+        let params = args.take(1);
+        let params = Params::read(&args.call, params)?;
+        let mut fields = args.fields(2, options)?;
+        let id = match method.name {
+            "notify" => CallId::Notification,
+            _ => CallId::read(&mut fields)?,
+        };
+        Ok((Self { method: name, params, id }, fields))
+    }
+
     /// Reads one of a batch's calls: `"method"`, `{ "method", params }`, or
     /// `{ method = ..., params = ..., id = ..., notify = true }`.
     ///

@@ -114,6 +114,9 @@ impl Client {
 }
 
 /// Reads the calls of a batch; with names, if it is a table.
+///
+/// # Errors
+/// If it is no batch, or one of its calls is none.
 pub(super) fn calls(args: &mut Args) -> Result<(Option<Vec<Name>>, Vec<Call>), ApiError> {
     let (names, values): (Option<Vec<Name>>, Vec<Value>) = match args.take(0) {
         Value::List(list) => (None, list),
@@ -132,6 +135,14 @@ pub(super) fn calls(args: &mut Args) -> Result<(Option<Vec<Name>>, Vec<Call>), A
         calls.push(Call::of_batch(&place, value)?);
     }
     Ok((names, calls))
+}
+
+/// Returns the replies of a batch: a table, if its calls have names.
+pub(super) fn replied(names: Option<Vec<Name>>, replies: Vec<Value>) -> Value {
+    match names {
+        None => Value::List(replies),
+        Some(names) => Value::Map(names.into_iter().zip(replies).collect()),
+    }
 }
 
 impl Object for Client {

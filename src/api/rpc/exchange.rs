@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::call::{Call, CallId, Params};
-use super::client::{Client, calls};
+use super::call::{Call, Params};
+use super::client::{Client, calls, replied};
 use super::record::{Sample, record};
 use super::reply::{Failure, Reply, answered};
 use crate::api::http::{Carried, Carrier, Extra};
@@ -46,6 +46,17 @@ impl Numbered {
         Self { method: call.method, params: call.params, id: client.id(call.id) }
     }
 
+    /// Numbers the calls of a batch, and splits it as the client asks.
+    pub(super) fn parts(client: &Client, calls: Vec<Call>) -> impl Iterator<Item = Vec<Self>> {
+        let most = client.batch_max;
+        let mut left: Vec<Self> = calls.into_iter().map(|call| Self::of(client, call)).collect();
+        std::iter::from_fn(move || {
+            let rest = left.split_off(left.len().min(most));
+            let part = std::mem::replace(&mut left, rest);
+            (!part.is_empty()).then_some(part)
+        })
+    }
+
     fn outgoing(&self) -> Outgoing<'_, &Params> {
         Outgoing::new(&self.method, self.params.as_ref(), self.id.as_ref())
     }
@@ -78,21 +89,12 @@ pub(super) fn over_http(
         let (names, calls) = calls(&mut args)?;
         let extra = carrier.extra(&vu, &mut args.fields(1, MORE_OPTIONS)?)?;
         return Ok(Answer::Wait(Box::pin(async move {
-            let replies = batch(&client, &carrier, &vu, calls, extra).await;
-            Ok(match names {
-                None => Value::List(replies),
-                Some(names) => Value::Map(names.into_iter().zip(replies).collect()),
-            })
+            Ok(replied(names, batch(&client, &carrier, &vu, calls, extra).await))
         })));
     }
-    let notify = method.name == "notify";
-    let method = args.text(0)?.to_str().into();
-    let params = args.take(1);
-    let params = Params::read(&args.call, params)?;
-    let mut fields = args.fields(2, if notify { MORE_OPTIONS } else { CALL_OPTIONS })?;
-    let id = if notify { CallId::Notification } else { CallId::read(&mut fields)? };
+    let options = if method.name == "notify" { MORE_OPTIONS } else { CALL_OPTIONS };
+    let (made, mut fields) = Call::of_method(method, &mut args, options)?;
     let extra = carrier.extra(&vu, &mut fields)?;
-    let made = Call { method, params, id };
     Ok(Answer::Wait(Box::pin(async move { Ok(call(&client, &carrier, &vu, made, extra).await) })))
 }
 
@@ -125,12 +127,8 @@ async fn batch(
     extra: Extra,
 ) -> Vec<Value> {
     let tags = vu.tag_set_with(carrier.tags(&extra));
-    let mut calls: Vec<Numbered> =
-        calls.into_iter().map(|call| Numbered::of(client, call)).collect();
     let mut replies = Vec::with_capacity(calls.len());
-    while !calls.is_empty() {
-        let rest = calls.split_off(calls.len().min(client.batch_max));
-        let part = std::mem::replace(&mut calls, rest);
+    for part in Numbered::parts(client, calls) {
         let name = client.names_by_method.then_some(BATCH_NAME);
         let carried = carrier.post(vu, encoded(&part), name, &extra).await;
         let ids: Vec<Option<Id>> = part.iter().map(|call| call.id.clone()).collect();

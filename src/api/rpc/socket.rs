@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::call::{Call, CallId, Params};
-use super::client::{Client, calls};
+use super::call::Call;
+use super::client::{Client, calls, replied};
 use super::exchange::{Numbered, Told, encoded, reply};
 use super::feed::{Inbox, Subscription};
 use super::reply::{Failure, Reply, concluded};
@@ -110,21 +110,13 @@ pub(super) fn call(
         let extra = peer.extra(&vu, &mut args.fields(1, MORE_OPTIONS)?)?;
         let caller = Caller { client, peer, vu, extra, place };
         return Ok(Answer::Wait(Box::pin(async move {
-            let replies = caller.batch(calls).await?;
-            Ok(match names {
-                None => Value::List(replies),
-                Some(names) => Value::Map(names.into_iter().zip(replies).collect()),
-            })
+            Ok(replied(names, caller.batch(calls).await?))
         })));
     }
-    let name: Rc<str> = args.text(0)?.to_str().into();
-    let params = args.take(1);
-    let params = Params::read(&args.call, params)?;
     if method.name == "subscribe" {
-        let mut fields = args.fields(2, SUBSCRIBE_OPTIONS)?;
+        let (call, mut fields) = Call::of_method(method, &mut args, SUBSCRIBE_OPTIONS)?;
         let farewell = fields.text("unsubscribe")?.map(|text| text.to_str().into());
         let listens = fields.text("notification")?.map(|text| text.to_str().into());
-        let call = Call { method: name, params, id: CallId::read(&mut fields)? };
         let extra = peer.extra(&vu, &mut fields)?;
         let caller = Caller { client, peer, vu, extra, place };
         return Ok(Answer::Wait(Box::pin(async move {
@@ -132,13 +124,8 @@ pub(super) fn call(
             Ok(Value::object(Subscription::new(caller, link, reply, farewell, listens)))
         })));
     }
-    let (options, notify) = match method.name {
-        "notify" => (MORE_OPTIONS, true),
-        _ => (CALL_OPTIONS, false),
-    };
-    let mut fields = args.fields(2, options)?;
-    let id = if notify { CallId::Notification } else { CallId::read(&mut fields)? };
-    let call = Call { method: name, params, id };
+    let options = if method.name == "notify" { MORE_OPTIONS } else { CALL_OPTIONS };
+    let (call, mut fields) = Call::of_method(method, &mut args, options)?;
     let extra = peer.extra(&vu, &mut fields)?;
     let caller = Caller { client, peer, vu, extra, place };
     Ok(Answer::Wait(Box::pin(async move {
@@ -192,12 +179,8 @@ impl Caller {
     /// calls.
     async fn batch(&self, calls: Vec<Call>) -> Result<Vec<Value>, ApiError> {
         let tags: TagSetId = self.vu.tag_set_with(&self.extra.tags);
-        let mut calls: Vec<Numbered> =
-            calls.into_iter().map(|call| Numbered::of(&self.client, call)).collect();
         let mut replies = Vec::with_capacity(calls.len());
-        while !calls.is_empty() {
-            let rest = calls.split_off(calls.len().min(self.client.batch_max));
-            let part = std::mem::replace(&mut calls, rest);
+        for part in Numbered::parts(&self.client, calls) {
             let ids: Vec<Option<Id>> = part.iter().map(|call| call.id.clone()).collect();
             let (got, _) = self.ask(&ids, encoded(&part), false).await?;
             let cut = got.iter().any(|got| got.told.cut);
