@@ -21,10 +21,7 @@ pub(super) fn demo(args: &DemoArgs) -> u8 {
         None => serve(&args.serve),
         Some(DemoCommand::Run(args)) => run_example(args),
     };
-    result.unwrap_or_else(|error| {
-        terminal::fail(&error);
-        error.code()
-    })
+    result.unwrap_or_else(|error| terminal::fail(&error))
 }
 
 fn settings(listen: SocketAddr, faults: &FaultArgs) -> Result<Settings, CliError> {

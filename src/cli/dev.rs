@@ -36,10 +36,7 @@ struct Loop {
 pub(super) fn dev(args: &DevArgs) -> u8 {
     let work = match Loop::new(args) {
         Ok(work) => work,
-        Err(error) => {
-            terminal::fail(&error);
-            return error.code();
-        }
+        Err(error) => return terminal::fail(&error),
     };
     let drawn = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     let ended = if drawn && !args.plain { screen::run(&work) } else { lines::run(&work) };
@@ -47,10 +44,7 @@ pub(super) fn dev(args: &DevArgs) -> u8 {
         // To have had enough of it is how it ends.
         Ok(exit::INTERRUPTED) => exit::PASSED,
         Ok(code) => code,
-        Err(error) => {
-            terminal::fail(&error);
-            error.code()
-        }
+        Err(error) => terminal::fail(&error),
     }
 }
 

@@ -40,8 +40,7 @@ pub fn main() -> ExitCode {
         _ => None,
     };
     if let Err(error) = test.map_or(Ok(()), script::locate) {
-        terminal::fail(&error);
-        return ExitCode::from(error.code());
+        return ExitCode::from(terminal::fail(&error));
     }
     let code = match args.command {
         args::Command::New(args) => new::new(&args),

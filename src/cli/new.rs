@@ -66,10 +66,7 @@ pub(super) fn new(args: &NewArgs) -> u8 {
             terminal::print(&said);
             exit::PASSED
         }
-        Err(error) => {
-            terminal::fail(&error);
-            error.code()
-        }
+        Err(error) => terminal::fail(&error),
     }
 }
 

@@ -23,10 +23,7 @@ pub(super) fn run(args: &RunArgs) -> u8 {
             let watch = args.watch.then(|| watched(args, gates, sources));
             execute(args, &prepared, watch)
         }
-        Err(error) => {
-            terminal::fail(&error);
-            error.code()
-        }
+        Err(error) => terminal::fail(&error),
     }
 }
 

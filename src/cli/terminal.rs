@@ -50,9 +50,10 @@ pub(super) fn eprint(text: &str) {
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Prints what ended a command.
-pub(super) fn fail(error: &super::errors::CliError) {
+/// Prints what ended a command; returns its exit code.
+pub(super) fn fail(error: &super::errors::CliError) -> u8 {
     eprint(&format!("{}\n", error.render(err_style())));
+    error.code()
 }
 
 /// Prints an advice.

@@ -22,10 +22,7 @@ pub(super) fn types(args: &TypesArgs) -> u8 {
             terminal::print(&said);
             exit::PASSED
         }
-        Err(error) => {
-            terminal::fail(&error);
-            error.code()
-        }
+        Err(error) => terminal::fail(&error),
     }
 }
 
