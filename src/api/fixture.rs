@@ -80,6 +80,21 @@ pub(super) fn message(result: Result<Value, ApiError>) -> String {
     result.expect_err("an error").message
 }
 
+/// Runs in virtual time.
+pub(super) fn simulate<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, test)
+}
+
+/// Returns the text of a value that is text.
+pub(super) fn text_of(value: &Value) -> String {
+    value.as_text().unwrap_or_else(|| panic!("{value:?} is no text")).into_owned()
+}
+
 /// Returns a map.
 pub(super) fn map<const N: usize>(members: [(&str, Value); N]) -> Value {
     Value::Map(members.into_iter().collect())

@@ -2,7 +2,7 @@
 
 use super::MODULE;
 use crate::api::encoding::unhex;
-use crate::api::fixture::{call, vu};
+use crate::api::fixture::{call, text_of, vu};
 use crate::api::{ApiError, Value};
 
 /// Calls a function of the module.
@@ -12,10 +12,7 @@ pub(super) fn run(name: &str, values: Vec<Value>) -> Result<Value, ApiError> {
 
 /// Calls a function that returns text.
 pub(super) fn text(name: &str, values: Vec<Value>) -> String {
-    match run(name, values).unwrap() {
-        Value::Text(text) => text.to_str().into_owned(),
-        other => panic!("{other:?} is no text"),
-    }
+    text_of(&run(name, values).unwrap())
 }
 
 /// Returns the bytes of hexadecimal digits.

@@ -1,7 +1,7 @@
 //! Calls of the module `encoding`, for its unit tests.
 
 use super::MODULE;
-use crate::api::fixture::{call, vu};
+use crate::api::fixture::{call, text_of, vu};
 use crate::api::{ApiError, Value};
 
 /// Calls a function of the module.
@@ -11,10 +11,7 @@ pub(super) fn run(name: &str, values: Vec<Value>) -> Result<Value, ApiError> {
 
 /// Calls a function that returns text.
 pub(super) fn text(name: &str, values: Vec<Value>) -> String {
-    match run(name, values).unwrap() {
-        Value::Text(text) => text.to_str().into_owned(),
-        other => panic!("{other:?} is no text"),
-    }
+    text_of(&run(name, values).unwrap())
 }
 
 /// Calls a function that returns bytes; returns their digits.

@@ -133,19 +133,11 @@ impl Object for BarrierObject {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn run<R>(test: impl Future<Output = R>) -> R {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        tokio::task::LocalSet::new().block_on(&runtime, test)
-    }
+    use crate::api::fixture::simulate;
 
     #[test]
     fn all_pass_when_the_last_one_comes_round_after_round() {
-        run(async {
+        simulate(async {
             let barrier = Rc::new(Barrier::new(3));
             for round in 1..=3 {
                 let wait = || {
@@ -166,7 +158,7 @@ mod tests {
 
     #[test]
     fn whoever_gives_up_is_not_waited_with() {
-        run(async {
+        simulate(async {
             let barrier = Barrier::new(2);
             assert!(!barrier.wait(Some(Duration::from_secs(1))).await);
             assert_eq!(barrier.round.borrow().waiting, 0);
@@ -189,7 +181,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    run(async {
+                    simulate(async {
                         for _ in 0..100 {
                             barrier.wait(None).await;
                         }

@@ -125,23 +125,15 @@ impl Object for QueueObject {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::fixture::simulate;
 
     fn kept(value: i64) -> Kept {
         Kept::new("queue.push", &Value::Int(value)).unwrap()
     }
 
-    fn run<R>(test: impl Future<Output = R>) -> R {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        tokio::task::LocalSet::new().block_on(&runtime, test)
-    }
-
     #[test]
     fn values_come_in_order_and_waits_end() {
-        run(async {
+        simulate(async {
             let queue = Queue::default();
             assert_eq!(queue.pop(Some(Duration::ZERO)).await, None);
             queue.push(kept(1));
@@ -155,7 +147,7 @@ mod tests {
 
     #[test]
     fn those_who_wait_are_served_in_order_and_no_value_is_lost_with_one_who_gives_up() {
-        run(async {
+        simulate(async {
             let queue = Rc::new(Queue::default());
             let wait = || {
                 let queue = Rc::clone(&queue);
@@ -183,7 +175,7 @@ mod tests {
             let takers: Vec<_> = (0..3)
                 .map(|_| {
                     scope.spawn(|| {
-                        run(async {
+                        simulate(async {
                             let mut sum = 0;
                             loop {
                                 match queue.pop(None).await.unwrap().value() {
