@@ -9,22 +9,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use binary::{Ran, run};
 use kingtide::clock;
+use nginx::Running;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 #[path = "support/binary.rs"]
 mod binary;
+#[path = "support/nginx.rs"]
+mod nginx;
 
 /// A running nginx; ends with its value.
 struct Nginx {
-    child: Child,
+    running: Running,
     folder: TempDir,
     plain: u16,
     tls: u16,
@@ -43,59 +43,15 @@ struct Line {
     protocol: String,
 }
 
-fn program() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    let found = folders.map(|folder| folder.join("nginx")).find(|file| file.is_file());
-    if found.is_none() {
-        let required = std::env::var("TEST_NGINX").is_ok_and(|value| value == "required");
-        assert!(!required, "nginx is required, but is neither on PATH nor in /usr/sbin");
-        #[expect(clippy::print_stderr, reason = "a test that tests nothing must say so")]
-        {
-            eprintln!("nginx is not installed; nothing was tested");
-        }
-    }
-    found
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 impl Nginx {
     /// Starts it; nothing if it is not installed.
     fn start() -> Option<Self> {
-        let program = program()?;
+        let program = nginx::program()?;
         let folder = tempfile::tempdir().unwrap();
-        let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        fs::write(folder.path().join("cert.pem"), certified.cert.pem()).unwrap();
-        fs::write(folder.path().join("key.pem"), certified.signing_key.serialize_pem()).unwrap();
-        // Between finding a port and listening on it, it may be taken: then others are tried.
-        for _ in 0..5 {
-            let ports = [free_port(), free_port(), free_port(), free_port()];
-            let [plain, tls, http2, plain_http2] = ports;
-            let item = "x".repeat(3_000);
-            fs::write(folder.path().join("nginx.conf"), config(ports, &item)).unwrap();
-            let mut child = Command::new(&program)
-                .arg("-p")
-                .arg(folder.path())
-                .args(["-c", "nginx.conf", "-e", "error.log"])
-                .stdin(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let limit = clock::now() + Duration::from_secs(10);
-            while clock::now() < limit && child.try_wait().unwrap().is_none() {
-                if TcpStream::connect(("127.0.0.1", tls)).is_ok() {
-                    return Some(Self { child, folder, plain, tls, http2, plain_http2 });
-                }
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            let _ended = child.kill();
-            child.wait().unwrap();
-        }
-        let log = fs::read_to_string(folder.path().join("error.log")).unwrap_or_default();
-        panic!("nginx does not start:\n{log}");
+        nginx::self_signed(folder.path());
+        let (running, [plain, tls, http2, plain_http2]) =
+            nginx::start(&program, folder.path(), |ports| http(ports, &"x".repeat(3_000)));
+        Some(Self { running, folder, plain, tls, http2, plain_http2 })
     }
 
     fn url(&self) -> String {
@@ -127,47 +83,27 @@ impl Nginx {
     }
 
     fn stop(&mut self) {
-        let _ended = self.child.kill();
-        self.child.wait().unwrap();
+        let _ended = self.running.0.kill();
+        self.running.0.wait().unwrap();
     }
 }
 
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _status = self.child.wait();
-    }
-}
-
-/// One process, without files beside its own: it may run as anybody.
-fn config([plain, tls, http2, plain_http2]: [u16; 4], item: &str) -> String {
+/// Returns what the block `http` of the configuration holds.
+fn http([plain, tls, http2, plain_http2]: [u16; 4], item: &str) -> String {
     format!(
-        "daemon off;
-        master_process off;
-        worker_processes 1;
-        pid nginx.pid;
-        error_log error.log;
-        events {{ worker_connections 512; }}
-        http {{
-            log_format counted '$connection|$request_method $uri|$status|$bytes_sent|$server_protocol';
-            access_log access.log counted;
-            client_body_temp_path body;
-            proxy_temp_path proxy;
-            fastcgi_temp_path fastcgi;
-            uwsgi_temp_path uwsgi;
-            scgi_temp_path scgi;
-            keepalive_requests 100000;
-            server {{
-                listen 127.0.0.1:{plain};
-                listen 127.0.0.1:{tls} ssl;
-                listen 127.0.0.1:{http2} ssl http2;
-                listen 127.0.0.1:{plain_http2} http2;
-                ssl_certificate cert.pem;
-                ssl_certificate_key key.pem;
-                location = /list {{ return 200 'the tides'; }}
-                location = /item {{ return 200 '{item}'; }}
-                location / {{ return 404 'nothing'; }}
-            }}
+        "log_format counted '$connection|$request_method $uri|$status|$bytes_sent|$server_protocol';
+        access_log access.log counted;
+        keepalive_requests 100000;
+        server {{
+            listen 127.0.0.1:{plain};
+            listen 127.0.0.1:{tls} ssl;
+            listen 127.0.0.1:{http2} ssl http2;
+            listen 127.0.0.1:{plain_http2} http2;
+            ssl_certificate cert.pem;
+            ssl_certificate_key key.pem;
+            location = /list {{ return 200 'the tides'; }}
+            location = /item {{ return 200 '{item}'; }}
+            location / {{ return 404 'nothing'; }}
         }}"
     )
 }

@@ -7,14 +7,13 @@
 #![expect(clippy::disallowed_methods, reason = "tests find nginx by the environment")]
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
 use binary::run;
 use certificates::{Authority, Certified};
 use kingtide::clock;
+use nginx::Running;
 
 #[path = "support/binary.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
@@ -22,37 +21,13 @@ mod binary;
 #[path = "support/certificates.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod certificates;
-
-/// Ends nginx with its value.
-struct Nginx(Child);
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ended = self.0.kill();
-        let _gone = self.0.wait();
-    }
-}
-
-fn program() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    let found = folders.map(|folder| folder.join("nginx")).find(|file| file.is_file());
-    if found.is_none() {
-        let required = std::env::var("TEST_NGINX").is_ok_and(|value| value == "required");
-        assert!(!required, "nginx is required, but is neither on PATH nor in /usr/sbin");
-        #[expect(clippy::print_stderr, reason = "a test that tests nothing must say so")]
-        {
-            eprintln!("nginx is not installed; nothing was tested");
-        }
-    }
-    found
-}
+#[path = "support/nginx.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod nginx;
 
 /// Starts nginx with two servers that want certificates: one speaks TLS 1.2 alone, one 1.3.
-fn start(program: &Path, folder: &Path) -> (Nginx, [u16; 2]) {
-    for _ in 0..5 {
-        let ports = [(); 2]
-            .map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+fn start(program: &Path, folder: &Path) -> (Running, [u16; 2]) {
+    nginx::start(program, folder, |[old, new]| {
         let server = |port: u16, version: &str| {
             format!(
                 "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate server.pem; \
@@ -60,35 +35,15 @@ fn start(program: &Path, folder: &Path) -> (Nginx, [u16; 2]) {
                  ssl_verify_client on; ssl_protocols {version}; return 200 \"$ssl_client_s_dn\"; }}"
             )
         };
-        let config = format!(
-            "daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log error.log;\n\
-             events {{ worker_connections 256; }}\n\
-             http {{\nlog_format seen '$ssl_protocol|$ssl_cipher|$ssl_client_verify|$status';\n\
-             access_log access.log seen;\nclient_body_temp_path body; proxy_temp_path proxy;\n\
-             fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n{}\n{}\n}}\n",
-            server(ports[0], "TLSv1.2"),
-            server(ports[1], "TLSv1.3"),
-        );
-        fs::write(folder.join("nginx.conf"), config).unwrap();
-        let child = Command::new(program)
-            .arg("-p")
-            .arg(folder)
-            .args(["-c", "nginx.conf", "-e", "error.log"])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut nginx = Nginx(child);
-        let limit = clock::now() + Duration::from_secs(10);
-        while clock::now() < limit && nginx.0.try_wait().unwrap().is_none() {
-            if TcpStream::connect(("127.0.0.1", ports[1])).is_ok() {
-                return (nginx, ports);
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-    let log = fs::read_to_string(folder.join("error.log")).unwrap_or_default();
-    panic!("nginx does not start:\n{log}");
+        format!(
+            "log_format seen '$ssl_protocol|$ssl_cipher|$ssl_client_verify|$status';
+            access_log access.log seen;
+            {}
+            {}",
+            server(old, "TLSv1.2"),
+            server(new, "TLSv1.3"),
+        )
+    })
 }
 
 const LUAU: &str = r#"
@@ -153,7 +108,7 @@ fn logged(log: &Path, wanted: usize) -> Vec<String> {
 
 #[test]
 fn nginx_knows_who_the_vus_are() {
-    let Some(program) = program() else { return };
+    let Some(program) = nginx::program() else { return };
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     let Certified { cert, key } = authority.certify_all(&["127.0.0.1", "stranger.test"], "server");

@@ -7,40 +7,19 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be had ends the test")]
 #![expect(clippy::disallowed_methods, reason = "tests find programs by the environment")]
 
-use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use binary::run;
-use kingtide::clock;
+use nginx::{Running, missing};
 use serde_json::Value;
 use tempfile::TempDir;
 
 #[path = "support/binary.rs"]
 mod binary;
-
-/// A server that runs; ends with its value.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ended = self.0.kill();
-        let _status = self.0.wait();
-    }
-}
-
-/// Says that nothing was tested, unless it must be.
-fn missing(what: &str, variable: &str) {
-    let required = std::env::var(variable).is_ok_and(|value| value == "required");
-    assert!(!required, "{what} is required, but is not there");
-    #[expect(clippy::print_stderr, reason = "a test that tests nothing must say so")]
-    {
-        eprintln!("{what} is not installed; nothing was tested");
-    }
-}
+#[path = "support/nginx.rs"]
+mod nginx;
 
 /// Starts the Python server; returns its ports by variant, or nothing if it is not installed.
 fn websockets() -> Option<(Running, Value)> {
@@ -104,74 +83,32 @@ fn every_agreement_with_a_server_of_another_make_works_in_both_languages() {
     talk(&url("small_windows"), "windows", true, &[]);
 }
 
-fn nginx() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    let found = folders.map(|folder| folder.join("nginx")).find(|file| file.is_file());
-    if found.is_none() {
-        missing("nginx", "TEST_NGINX");
-    }
-    found
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Starts nginx as a TLS proxy before a server; returns its port.
 fn proxy(program: &Path, upstream: &Value) -> (Running, TempDir, u16) {
     let folder = tempfile::tempdir().unwrap();
-    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    fs::write(folder.path().join("cert.pem"), certified.cert.pem()).unwrap();
-    fs::write(folder.path().join("key.pem"), certified.signing_key.serialize_pem()).unwrap();
-    // Between finding a port and listening on it, it may be taken: then others are tried.
-    for _ in 0..5 {
-        let port = free_port();
-        let config = format!(
-            "daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log error.log;
-            events {{ worker_connections 512; }}
-            http {{
-                access_log off;
-                client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
-                uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-                server {{
-                    listen 127.0.0.1:{port} ssl http2;
-                    ssl_certificate cert.pem;
-                    ssl_certificate_key key.pem;
-                    location / {{
-                        proxy_pass http://127.0.0.1:{upstream};
-                        proxy_http_version 1.1;
-                        proxy_set_header Upgrade $http_upgrade;
-                        proxy_set_header Connection upgrade;
-                    }}
+    nginx::self_signed(folder.path());
+    let (running, [port]) = nginx::start(program, folder.path(), |[port]| {
+        format!(
+            "access_log off;
+            server {{
+                listen 127.0.0.1:{port} ssl http2;
+                ssl_certificate cert.pem;
+                ssl_certificate_key key.pem;
+                location / {{
+                    proxy_pass http://127.0.0.1:{upstream};
+                    proxy_http_version 1.1;
+                    proxy_set_header Upgrade $http_upgrade;
+                    proxy_set_header Connection upgrade;
                 }}
             }}"
-        );
-        fs::write(folder.path().join("nginx.conf"), config).unwrap();
-        let child = Command::new(program)
-            .arg("-p")
-            .arg(folder.path())
-            .args(["-c", "nginx.conf", "-e", "error.log"])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut running = Running(child);
-        let limit = clock::now() + Duration::from_secs(10);
-        while clock::now() < limit && running.0.try_wait().unwrap().is_none() {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return (running, folder, port);
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-    let log = fs::read_to_string(folder.path().join("error.log")).unwrap_or_default();
-    panic!("nginx does not start:\n{log}");
+        )
+    });
+    (running, folder, port)
 }
 
 #[test]
 fn sockets_pass_nginx_over_tls_though_it_speaks_http2_too() {
-    let Some(program) = nginx() else { return };
+    let Some(program) = nginx::program() else { return };
     let Some((_server, ports)) = websockets() else { return };
     let (_nginx, _folder, port) = proxy(&program, &ports["kept"]);
     let url = format!("wss://127.0.0.1:{port}/");
