@@ -271,8 +271,8 @@ pub(super) enum DebugMode {
     kingtide dev notes.luau -e BASE_URL=http://127.0.0.1:7380\n  \
     kingtide dev notes.rhai -u 3 --scenario buyers --every 200ms")]
 pub(super) struct DevArgs {
-    /// The script: .luau, .lua or .rhai.
-    #[arg(value_name = "SCRIPT")]
+    /// The script: .luau, .lua or .rhai; or a folder, of which `test` or the only script is taken.
+    #[arg(value_name = "SCRIPT", default_value = ".")]
     pub(super) script: PathBuf,
     /// VUs of each scenario.
     #[arg(short = 'u', long, value_name = "N", default_value_t = 1)]

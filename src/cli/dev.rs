@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::args::{DebugMode, DevArgs, TestArgs};
 use super::errors::CliError;
 use super::test::Prepared;
-use super::{terminal, test, watch};
+use super::{script, terminal, test, watch};
 use crate::plan::{Executor, Plan, Start};
 use crate::run::{Gates, Sources, Watch, exit};
 use crate::units;
@@ -16,6 +16,7 @@ mod draw;
 mod lines;
 mod screen;
 mod state;
+mod wrap;
 
 /// How long a test runs that says nothing about it: an author's day.
 const DAY: Duration = Duration::from_hours(24);
@@ -53,7 +54,7 @@ impl Loop {
         let time = |flag: &str, text: &str| {
             units::parse_duration(text).map_err(|error| CliError::Usage(format!("{flag}: {error}")))
         };
-        Ok(Self {
+        let mut work = Self {
             test: TestArgs {
                 script: args.script.clone(),
                 scenarios: args.scenarios.clone(),
@@ -65,7 +66,12 @@ impl Loop {
             vus: args.vus,
             duration: args.duration.as_deref().map_or(Ok(DAY), |text| time("--duration", text))?,
             every: time("--every", &args.every)?,
-        })
+        };
+        script::locate(&mut work.test)?;
+        if work.test.script != args.script {
+            terminal::eprint(&format!("runs {}\n", work.test.script.display()));
+        }
+        Ok(work)
     }
 
     fn prepare(&self, sources: &mut Sources) -> Result<Prepared, CliError> {

@@ -14,7 +14,7 @@ pub use self::plan_text::plan_text;
 pub use self::progress::{progress, progress_line};
 pub use self::reloads::reload_line;
 pub use self::style::Style;
-pub use self::summary::summary;
+pub use self::summary::{brief, summary};
 
 mod diagnostic;
 mod figure;

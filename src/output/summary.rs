@@ -19,7 +19,7 @@ const ERRORS_MAX: usize = 10;
 /// The errors' own text stands as [`ErrorResult::rendered`] has it, followed by how often it
 /// happened if that does not say so.
 pub fn summary(results: &Results<'_>, style: Style) -> String {
-    let sections = [
+    joined(&[
         verdict(results, style),
         warnings(results, style),
         judged::thresholds(results, style),
@@ -32,7 +32,32 @@ pub fn summary(results: &Results<'_>, style: Style) -> String {
         totals(results, style),
         errors(results, style),
         vec![last_line(results, style)],
-    ];
+    ])
+}
+
+/// Returns what came of a run that nobody judges, since its author has had enough of it: the last
+/// version, checks, requests, errors.
+pub fn brief(results: &Results<'_>, style: Style) -> String {
+    let version = results.reloads.last().map_or(0, |reload| reload.version);
+    let length = figure::length(style, results.metadata.duration);
+    let name = style.paint(Paint::Strong, &results.metadata.script);
+    let reloads = match results.reloads.len() {
+        0 => String::new(),
+        count => format!(" ({})", figure::counted(count as u64, "reload")),
+    };
+    let iterations = count_of(results, builtin::ITERATIONS) as u64;
+    let iterations = figure::counted(iterations, "iteration");
+    let head = format!("{name}  version {version}{reloads}, {iterations} in {length}");
+    joined(&[
+        vec![style.fit_end(&head)],
+        judged::checks(results, style),
+        rows::endpoints(results, style),
+        rows::rpc_methods(results, style),
+        errors(results, style),
+    ])
+}
+
+fn joined(sections: &[Vec<String>]) -> String {
     let sections: Vec<_> =
         sections.iter().filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n")).collect();
     sections.join("\n\n") + "\n"

@@ -47,9 +47,31 @@ fn requests_checks_and_logs_are_shown_and_what_is_saved_goes_on() {
         assert!(ended.out.contains("GET two 200 "), "{}", ended.out);
         assert!(ended.out.contains("version 0: ") && ended.out.contains("version 1: "));
         assert!(ended.out.contains(" -> ") && ended.out.contains("since reload 1"));
+        // What remains: of all versions, without a verdict.
+        let rest = ended.out.rsplit("since reload 1").next().unwrap();
+        let name = if language == "luau" { "test.luau" } else { "test.rhai" };
+        assert!(rest.contains(&format!("{name}  version 1 (1 reload), ")), "{rest}");
+        for part in ["Checks  50.00%", "bad", "Requests", "GET one", "GET two"] {
+            assert!(rest.contains(part), "{part}: {rest}");
+        }
+        assert!(!ended.out.contains("exit code"), "{}", ended.out);
         // One VU, however large the crowd is to be.
         assert!(ended.err.contains("VU 1,") && !ended.err.contains("VU 2,"), "{}", ended.err);
     }
+}
+
+#[test]
+fn without_a_script_it_is_the_folders_only_one() {
+    let bench = Bench::new();
+    let told = bench.kingtide(&["dev", "-d", "100ms"]).exits(64);
+    told.says(&["there is no script in this folder: name one, or let `kingtide new` write one"]);
+    bench.write("buy.luau", "return { iteration = function() error(\"sold out\") end }");
+    let told = bench.kingtide(&["dev", "-d", "100ms", "--every", "10ms"]).exits(0);
+    let told = told.says(&["runs buy.luau", "sold out"]);
+    assert!(told.out.contains("buy.luau  version 0, ") && told.out.contains("of one kind"));
+    bench.write("sell.rhai", "fn iteration() {}");
+    let told = bench.kingtide(&["dev"]).exits(64);
+    told.says(&["there are several scripts in this folder: name one of buy.luau, sell.rhai"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph};
 
 use super::state::{Figures, Row, State, Tone};
+use super::wrap;
 use crate::units::{format_count, format_latency_ms};
 
 /// The width of a request's bar.
@@ -33,7 +34,9 @@ fn strong() -> Style {
 /// Draws the state.
 pub(super) fn draw(frame: &mut Frame<'_>, state: &State) {
     let area = frame.area();
-    let error = state.error.as_deref().map_or(0, |text| text.lines().count() as u16 + 1);
+    let width = usize::from(area.width.saturating_sub(2));
+    let wrong = state.error.as_deref().map(|text| wrap::diagnostic(text, width));
+    let error = wrong.as_ref().map_or(0, |lines| lines.len() as u16 + 1);
     let error = error.min(area.height / 2);
     let checks = (state.checks.len() as u16).min(area.height / 5);
     let log = (area.height / 4).clamp(3, 10);
@@ -45,12 +48,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State) {
         Constraint::Length(log),
         Constraint::Length(1),
     ]);
-    let [head, requests, figures, wrong, lines, keys] = parts.areas(area);
+    let [head, requests, figures, error, lines, keys] = parts.areas(area);
     frame.render_widget(Paragraph::new(heading(state)), head);
     draw_requests(frame, state, requests);
     draw_figures(frame, state, figures);
-    if let Some(text) = &state.error {
-        draw_error(frame, text, wrong);
+    if let (Some(lines), Some(text)) = (wrong, &state.error) {
+        let head = text.lines().next().map_or(0, |line| wrap::words(line, width).len());
+        draw_error(frame, lines, head, error);
     }
     draw_log(frame, state, lines);
     frame.render_widget(Paragraph::new(KEYS).style(quiet()), keys);
@@ -204,17 +208,24 @@ pub(super) fn figures(now: &Figures, before: Option<&Figures>) -> String {
     parts.join("   ")
 }
 
-fn draw_error(frame: &mut Frame<'_>, text: &str, area: Rect) {
+/// Draws as much of an error as there is room for, and says how much is missing.
+fn draw_error(frame: &mut Frame<'_>, mut lines: Vec<String>, head: usize, area: Rect) {
     let block = Block::new().borders(Borders::TOP).border_style(Style::new().fg(Color::Red));
-    let lines: Vec<Line<'_>> = text
-        .lines()
+    let room = usize::from(block.inner(area).height);
+    if lines.len() > room && room > 1 {
+        let missing = lines.len() - room + 1;
+        lines.truncate(room - 1);
+        lines.push(format!("… {missing} more lines"));
+    }
+    let lines: Vec<Line<'_>> = lines
+        .into_iter()
         .enumerate()
         .map(|(at, line)| {
             let carets = line.contains('^') && line.trim_start().starts_with('|');
-            let style = match at {
-                0 => strong().fg(Color::Red),
-                _ if carets => Style::new().fg(Color::Red),
-                _ => Style::new(),
+            let style = match (at < head, carets) {
+                (true, _) => strong().fg(Color::Red),
+                (false, true) => Style::new().fg(Color::Red),
+                (false, false) => Style::new(),
             };
             Line::styled(format!(" {line}"), style)
         })
@@ -225,6 +236,7 @@ fn draw_error(frame: &mut Frame<'_>, text: &str, area: Rect) {
 fn draw_log(frame: &mut Frame<'_>, state: &State, area: Rect) {
     let block = section("Log");
     let height = usize::from(block.inner(area).height);
+    let width = usize::from(area.width.saturating_sub(2));
     let skipped = state.log.len().saturating_sub(height);
     let lines = state.log.iter().skip(skipped).flat_map(|(tone, text)| {
         let style = match tone {
@@ -233,7 +245,8 @@ fn draw_log(frame: &mut Frame<'_>, state: &State, area: Rect) {
             Tone::Doubtful => Style::new().fg(Color::Yellow),
             Tone::Bad => Style::new().fg(Color::Red),
         };
-        text.lines().map(move |line| Line::styled(format!(" {line}"), style))
+        let lines = text.lines().flat_map(move |line| wrap::words(line, width));
+        lines.map(move |line| Line::styled(format!(" {line}"), style))
     });
     let mut lines: Vec<Line<'_>> = lines.collect();
     let surplus = lines.len().saturating_sub(height);

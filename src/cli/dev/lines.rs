@@ -9,7 +9,7 @@ use super::Loop;
 use super::draw::figures;
 use super::state::{State, Update};
 use crate::api::Event;
-use crate::output::Progress;
+use crate::output::{Progress, brief};
 use crate::run::{self, Observer, Reload, Sources, Watch};
 use crate::script::ScriptError;
 use crate::units::format_latency_ms;
@@ -29,6 +29,10 @@ pub(super) fn run(work: &Loop) -> Result<u8, CliError> {
     let watch = Watch { orders: Some(inbox), ..work.watch(sources) };
     let finished = run::run(&prepared.test, Some(watch), &mut lines);
     lines.figures();
+    let style = terminal::out_style();
+    if let Ok(finished) = &finished {
+        terminal::print(&format!("\n{}", brief(&finished.results(style), style)));
+    }
     Ok(finished.map_or_else(|outcome| outcome, |finished| finished.outcome).exit_code)
 }
 

@@ -8,11 +8,12 @@ use ratatui::crossterm::event::{self, Event as Input, KeyCode, KeyEventKind, Key
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::super::errors::CliError;
+use super::super::terminal;
 use super::Loop;
 use super::draw::draw;
 use super::state::{State, Update};
 use crate::api::Event;
-use crate::output::{Progress, Style, reload_line};
+use crate::output::{Progress, Style, brief, reload_line};
 use crate::run::{self, Observer, Order, Reload, Sources, Watch, exit};
 use crate::script::ScriptError;
 
@@ -31,13 +32,42 @@ pub(super) fn run(work: &Loop) -> Result<u8, CliError> {
     let wrong = |error: std::io::Error| {
         CliError::Defect(format!("the terminal cannot be drawn on: {error}; use --plain"))
     };
-    let mut terminal = ratatui::try_init().map_err(wrong)?;
-    let ended = develop(work, &mut terminal);
+    let style = terminal::out_style();
+    let mut screen = ratatui::try_init().map_err(wrong)?;
+    let mut rest = Rest::default();
+    let ended = develop(work, &mut screen, style, &mut rest);
     ratatui::restore();
+    // The screen is gone with all that stood on it.
+    rest.print();
     ended.map_err(wrong)
 }
 
-fn develop(work: &Loop, terminal: &mut DefaultTerminal) -> std::io::Result<u8> {
+/// What remains when the screen is gone.
+#[derive(Debug, Default)]
+struct Rest {
+    /// What came of the last run.
+    brief: Option<String>,
+    /// Why what is saved cannot run.
+    refusal: Option<String>,
+}
+
+impl Rest {
+    fn print(&self) {
+        if let Some(brief) = &self.brief {
+            terminal::print(brief);
+        }
+        if let Some(refusal) = &self.refusal {
+            terminal::eprint(&format!("{refusal}\n"));
+        }
+    }
+}
+
+fn develop(
+    work: &Loop,
+    terminal: &mut DefaultTerminal,
+    style: Style,
+    rest: &mut Rest,
+) -> std::io::Result<u8> {
     let name = work.test.script.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut state = State::new(name.clone(), work.vus);
     loop {
@@ -46,6 +76,7 @@ fn develop(work: &Loop, terminal: &mut DefaultTerminal) -> std::io::Result<u8> {
             Err(error) => {
                 state.phase = "waits for a script that can run";
                 state.error = Some(error.render(Style::plain()));
+                rest.refusal = Some(error.render(style));
                 mend(terminal, &mut state, &mut sources)?
             }
             Ok(prepared) => {
@@ -61,18 +92,28 @@ fn develop(work: &Loop, terminal: &mut DefaultTerminal) -> std::io::Result<u8> {
                     std::thread::Builder::new().name("run".to_owned()).spawn(move || {
                         let mut feed = Feed(updates);
                         let finished = run::run(&test, Some(watch), &mut feed);
+                        let text = finished.as_ref().ok().map(|f| brief(&f.results(style), style));
                         let outcome =
                             finished.map_or_else(|ended| ended, |finished| finished.outcome);
                         feed.tell(Update::Ended(outcome.reason));
+                        text
                     })?;
                 let wish = show(terminal, &mut state, &news, &orders)?;
                 let _order = orders.send(Order::End);
-                // Tear-down has its time; what it says is still shown.
-                while !runner.is_finished() {
+                // Tear-down has its time, unless the author has none; what it says is still shown.
+                let mut hurried = false;
+                while !runner.is_finished() && !hurried {
                     take(&mut state, &news);
                     terminal.draw(|frame| draw(frame, &state))?;
-                    std::thread::sleep(LOOK);
+                    hurried = key(&mut state)? == Some(Wish::Quit);
                 }
+                take(&mut state, &news);
+                rest.refusal = state.refusal.take();
+                if hurried && !runner.is_finished() {
+                    rest.brief = Some("left before the test had ended\n".to_owned());
+                    return Ok(exit::PASSED);
+                }
+                rest.brief = runner.join().ok().flatten();
                 wish
             }
         };

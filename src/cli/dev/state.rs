@@ -83,6 +83,8 @@ pub(super) struct State {
     pub(super) log: VecDeque<(Tone, String)>,
     /// What is wrong now, as compilers say it.
     pub(super) error: Option<String>,
+    /// Why what is saved is not what runs.
+    pub(super) refusal: Option<String>,
     /// Of the version that runs.
     pub(super) now: Figures,
     /// Of the last version before it that made requests.
@@ -112,6 +114,7 @@ impl State {
             checks: IndexMap::new(),
             log: VecDeque::new(),
             error: None,
+            refusal: None,
             now: Figures::new(0),
             before: None,
             paused: false,
@@ -128,14 +131,18 @@ impl State {
                 (self.elapsed, self.iterations) = (elapsed, iterations);
             }
             Update::Taken(version, lines) => {
-                self.error = None;
+                (self.error, self.refusal) = (None, None);
                 self.renew(version);
                 let mut lines = lines.into_iter();
                 lines.next().into_iter().for_each(|line| self.log(Tone::Good, line));
                 lines.for_each(|line| self.log(Tone::Doubtful, line));
             }
-            Update::Refused(text) | Update::Error(text) => self.error = Some(text),
-            Update::Mended => self.error = None,
+            Update::Refused(text) => {
+                self.refusal = Some(text.clone());
+                self.error = Some(text);
+            }
+            Update::Error(text) => self.error = Some(text),
+            Update::Mended => (self.error, self.refusal) = (None, None),
             Update::Ended(reason) => {
                 self.phase = "ended: r starts again";
                 if !reason.is_empty() {
