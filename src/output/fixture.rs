@@ -22,7 +22,7 @@ pub(super) struct Fixture {
     metadata: Metadata,
     thresholds: Vec<ThresholdResult>,
     scenarios: Vec<ScenarioResult>,
-    errors: Vec<ErrorResult>,
+    pub(super) errors: Vec<ErrorResult>,
     generator: GeneratorResult,
     running: Vec<ScenarioProgress>,
 }

@@ -17,6 +17,7 @@ pub use self::style::Style;
 pub use self::summary::{brief, summary};
 
 mod diagnostic;
+pub(crate) mod excerpt;
 mod figure;
 #[cfg(test)]
 mod fixture;

@@ -3,7 +3,7 @@
 use super::style::{Paint, Style, width_of, without_colors};
 use super::table::{Cell, Column, Table};
 use super::{ErrorResult, Results};
-use super::{figure, reloads};
+use super::{excerpt, figure, reloads};
 use crate::metrics::{MetricId, Stat, Stats, builtin};
 use crate::units::{format_bytes, format_count};
 
@@ -221,12 +221,34 @@ fn errors(results: &Results<'_>, style: Style) -> Vec<String> {
     lines
 }
 
+/// Returns the lines of an error whose source text has been made to fit, without colors where it was
+/// cut.
+fn fitted(rendered: &str, style: Style) -> Vec<String> {
+    let lines: Vec<String> = rendered.lines().map(excerpt::without_tabs).collect();
+    let room = style.columns() - 2;
+    let is_source = |line: &&String| excerpt::gutter(&without_colors(line)).is_some();
+    let mut fitted = Vec::new();
+    let mut rest = lines.as_slice();
+    while let Some(first) = rest.first() {
+        let (part, behind) = rest.split_at(rest.iter().take_while(is_source).count().max(1));
+        rest = behind;
+        if part.iter().all(|line| width_of(line) <= room) || !is_source(&first) {
+            fitted.extend_from_slice(part);
+        } else {
+            let plain: Vec<String> = part.iter().map(|line| without_colors(line)).collect();
+            let plain: Vec<&str> = plain.iter().map(String::as_str).collect();
+            fitted.extend(excerpt::fit(&plain, room, if style.unicode { '…' } else { '~' }));
+        }
+    }
+    fitted
+}
+
 fn one_error(error: &ErrorResult, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
     let sign = style.paint(Paint::Place, "=");
     // Notes are indented by the width of the line number; the count joins them.
     let mut margin = 2;
-    for (at, line) in error.rendered.trim_end().lines().enumerate() {
+    for (at, line) in fitted(error.rendered.trim_end(), style).iter().enumerate() {
         let plain = without_colors(line);
         let text = plain.trim_start();
         let indent = plain.len() - text.len();
@@ -237,7 +259,7 @@ fn one_error(error: &ErrorResult, style: Style) -> Vec<String> {
         let space = " ".repeat(2 + indent);
         match note {
             _ if width_of(&plain) + 2 <= style.columns() => {
-                lines.push(format!("  {}", if style.color { line } else { &plain }));
+                lines.push(format!("  {}", if style.color { line.as_str() } else { &plain }));
             }
             Some(note) => lines.extend(style.wrap(&format!("{space}{sign} "), note)),
             None if at == 0 => lines.extend(style.wrap("  ", text)),
@@ -324,6 +346,38 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn source_text_that_is_too_long_is_cut_around_what_is_underlined() {
+        let mut fixture = fixture::empty();
+        let source =
+            "\tkt.check(res, { has_notes = function(r) return #r:json(\"notes\") > 0 end })";
+        let carets = format!("\t{}^^^^^^^^^^^^^^^", " ".repeat(47));
+        let rendered = format!(
+            "error: no length\n  --> a.luau:8:49\n   |\n 8 | {source}\n   | {carets}\n   = in function `f`"
+        );
+        let (kind, message) = ("script".to_owned(), "no length".to_owned());
+        fixture.errors = vec![ErrorResult { kind, message, location: None, count: 1, rendered }];
+        let text = shown(&fixture, 60);
+        let error = text.split("error: no length\n").nth(1).unwrap();
+        insta::assert_snapshot!(error.split("\n\n").next().unwrap(), @r#"
+         --> a.luau:8:49
+          |
+        8 | …nction(r) return #r:json("notes") > 0 end })
+          |                   ^^^^^^^^^^^^^^^
+          = in function `f`
+        "#);
+        // What fits stays as it is, but for tabs, which terminals make wider than they count.
+        let text = shown(&fixture, 100);
+        let error = text.split("error: no length\n").nth(1).unwrap();
+        insta::assert_snapshot!(error.split("\n\n").next().unwrap(), @r#"
+         --> a.luau:8:49
+          |
+        8 |     kt.check(res, { has_notes = function(r) return #r:json("notes") > 0 end })
+          |                                                    ^^^^^^^^^^^^^^^
+          = in function `f`
+        "#);
     }
 
     #[test]

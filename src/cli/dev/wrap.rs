@@ -3,8 +3,7 @@
 //!
 //! Every character counts as one column.
 
-/// Columns that a tab of source text takes.
-const TAB: usize = 4;
+use crate::output::excerpt;
 
 /// Returns an error as compilers say it in lines of at most `width` columns.
 pub(super) fn diagnostic(text: &str, width: usize) -> Vec<String> {
@@ -13,9 +12,9 @@ pub(super) fn diagnostic(text: &str, width: usize) -> Vec<String> {
     let mut fitted = Vec::new();
     let mut at = 0;
     while at < lines.len() {
-        let excerpt = lines[at..].iter().take_while(|line| gutter(line).is_some()).count();
+        let excerpt = lines[at..].iter().take_while(|line| excerpt::gutter(line).is_some()).count();
         if excerpt > 0 {
-            fitted.extend(source(&lines[at..at + excerpt], width));
+            fitted.extend(excerpt::fit(&lines[at..at + excerpt], width, '…'));
             at += excerpt;
         } else {
             fitted.extend(words(lines[at], width));
@@ -74,52 +73,6 @@ fn says_from(line: &str) -> usize {
         }
     }
     line.len() - rest.len()
-}
-
-/// Returns the place behind the bar of a line with source text: `12 | text`, `   | ^^^^`.
-fn gutter(line: &str) -> Option<usize> {
-    let number = line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit());
-    let bar = number.trim_start().strip_prefix('|')?;
-    (bar.is_empty() || bar.starts_with(' ')).then(|| line.len() - bar.len())
-}
-
-/// Returns an excerpt, moved to the left as a whole if what is underlined would not be seen.
-fn source(lines: &[&str], width: usize) -> Vec<String> {
-    let parts: Vec<(&str, Vec<char>)> = lines
-        .iter()
-        .map(|line| {
-            let (head, text) = line.split_at(gutter(line).unwrap_or(0));
-            (head, text.replace('\t', &" ".repeat(TAB)).chars().collect())
-        })
-        .collect();
-    let carets = parts.iter().find(|(_, text)| is_underline(text));
-    let moved = carets.map_or(0, |(head, text)| {
-        let room = width.saturating_sub(length(head)).max(1);
-        let first = text.iter().position(|c| *c == '^').unwrap_or(0);
-        // Behind the bar stands a space; some of what is before the carets says where one is.
-        if text.len() > room { first.saturating_sub(1 + room / 3) } else { 0 }
-    });
-    parts.iter().map(|(head, text)| format!("{head}{}", part(text, moved, width, head))).collect()
-}
-
-/// Returns the part of a source line that is seen; `…` stands for what is not.
-fn part(text: &[char], moved: usize, width: usize, head: &str) -> String {
-    let room = width.saturating_sub(length(head));
-    let underlines = is_underline(text);
-    let mut seen: Vec<char> = text.iter().take(1).copied().collect();
-    seen.extend(text.iter().skip(1 + moved).take(room.saturating_sub(1)));
-    if !underlines && moved > 0 && seen.len() > 1 {
-        seen[1] = '…';
-    }
-    if !underlines && text.len() > moved + room && seen.len() > 1 {
-        seen.pop();
-        seen.push('…');
-    }
-    seen.into_iter().collect::<String>().trim_end().to_owned()
-}
-
-fn is_underline(text: &[char]) -> bool {
-    text.contains(&'^') && text.iter().all(|c| matches!(c, ' ' | '^'))
 }
 
 fn length(text: &str) -> usize {
