@@ -25,6 +25,7 @@ pub use self::value::{Map, Name, Value};
 pub use self::ws::Sockets;
 
 mod args;
+mod batch;
 mod common;
 mod context;
 mod crypto;

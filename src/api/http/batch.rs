@@ -8,34 +8,14 @@ use tokio::sync::Semaphore;
 
 use super::url::Place;
 use super::{Call, send};
-use crate::api::{ApiError, Args, Map, Name, Value, VuContext, Wait};
+use crate::api::{ApiError, Args, Value, VuContext, Wait, batch};
 
 /// `http.batch({ "url", { "GET", "url", body, params }, { method = ..., url = ... } })`
 pub(super) fn batch(vu: &Rc<VuContext>, mut args: Args) -> Result<Wait, ApiError> {
-    let (names, requests): (Option<Vec<Name>>, Vec<Value>) = match args.take(0) {
-        Value::List(list) => (None, list),
-        Value::Map(map) => {
-            let (names, requests) = map.into_iter().unzip();
-            (Some(names), requests)
-        }
-        other => return Err(args.wrong(0, "an array or a table of requests", &other)),
-    };
-    let mut calls = Vec::with_capacity(requests.len());
-    for (index, request) in requests.into_iter().enumerate() {
-        let place = match &names {
-            Some(names) => format!("http.batch: request `{}`", names[index]),
-            None => format!("http.batch: request {}", index + 1),
-        };
-        calls.push(read(vu, place, request)?);
-    }
+    let (names, calls) =
+        batch::read(&mut args, "request", |place, request| read(vu, place, request))?;
     let vu = Rc::clone(vu);
-    Ok(Box::pin(async move {
-        let answers = all(&vu, calls).await?;
-        Ok(match names {
-            None => Value::List(answers),
-            Some(names) => Value::Map(names.into_iter().zip(answers).collect::<Map>()),
-        })
-    }))
+    Ok(Box::pin(async move { Ok(names.answer(all(&vu, calls).await?)) }))
 }
 
 const PARAMS: &[&str] = &["method", "url", "body?", "params?"];

@@ -7,9 +7,10 @@ use super::call::{Call, CallId};
 use super::exchange;
 use super::socket::{self, Peer};
 use crate::api::args::joined;
+use crate::api::batch::Names;
 use crate::api::http::Carrier;
 use crate::api::ws::Line;
-use crate::api::{Answer, ApiError, Args, Fields, Method, Name, Object, Value, VuContext};
+use crate::api::{Answer, ApiError, Args, Fields, Method, Object, Value, VuContext, batch};
 use crate::protocol::rpc::Id;
 
 pub(in crate::api) const METHODS: &[Method] = &[
@@ -113,36 +114,12 @@ impl Client {
     }
 }
 
-/// Reads the calls of a batch; with names, if it is a table.
+/// Reads the calls of a batch.
 ///
 /// # Errors
 /// If it is no batch, or one of its calls is none.
-pub(super) fn calls(args: &mut Args) -> Result<(Option<Vec<Name>>, Vec<Call>), ApiError> {
-    let (names, values): (Option<Vec<Name>>, Vec<Value>) = match args.take(0) {
-        Value::List(list) => (None, list),
-        Value::Map(map) => {
-            let (names, values) = map.into_iter().unzip();
-            (Some(names), values)
-        }
-        other => return Err(args.wrong(0, "an array or a table of calls", &other)),
-    };
-    let mut calls = Vec::with_capacity(values.len());
-    for (index, value) in values.into_iter().enumerate() {
-        let place = match &names {
-            Some(names) => format!("{}: call `{}`", args.call, names[index]),
-            None => format!("{}: call {}", args.call, index + 1),
-        };
-        calls.push(Call::of_batch(&place, value)?);
-    }
-    Ok((names, calls))
-}
-
-/// Returns the replies of a batch: a table, if its calls have names.
-pub(super) fn replied(names: Option<Vec<Name>>, replies: Vec<Value>) -> Value {
-    match names {
-        None => Value::List(replies),
-        Some(names) => Value::Map(names.into_iter().zip(replies).collect()),
-    }
+pub(super) fn calls(args: &mut Args) -> Result<(Names, Vec<Call>), ApiError> {
+    batch::read(args, "call", |place, call| Call::of_batch(&place, call))
 }
 
 impl Object for Client {

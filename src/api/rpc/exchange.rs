@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::call::{Call, Params};
-use super::client::{Client, calls, replied};
+use super::client::{Client, calls};
 use super::record::{Sample, record};
 use super::reply::{Failure, Reply, answered};
 use crate::api::http::{Carried, Carrier, Extra};
@@ -89,7 +89,7 @@ pub(super) fn over_http(
         let (names, calls) = calls(&mut args)?;
         let extra = carrier.extra(&vu, &mut args.fields(1, MORE_OPTIONS)?)?;
         return Ok(Answer::Wait(Box::pin(async move {
-            Ok(replied(names, batch(&client, &carrier, &vu, calls, extra).await))
+            Ok(names.answer(batch(&client, &carrier, &vu, calls, extra).await))
         })));
     }
     let options = if method.name == "notify" { MORE_OPTIONS } else { CALL_OPTIONS };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::call::Call;
-use super::client::{Client, calls, replied};
+use super::client::{Client, calls};
 use super::exchange::{Numbered, Told, encoded, reply};
 use super::feed::{Inbox, Subscription};
 use super::reply::{Failure, Reply, concluded};
@@ -109,9 +109,9 @@ pub(super) fn call(
         let (names, calls) = calls(&mut args)?;
         let extra = peer.extra(&vu, &mut args.fields(1, MORE_OPTIONS)?)?;
         let caller = Caller { client, peer, vu, extra, place };
-        return Ok(Answer::Wait(Box::pin(async move {
-            Ok(replied(names, caller.batch(calls).await?))
-        })));
+        return Ok(Answer::Wait(Box::pin(
+            async move { Ok(names.answer(caller.batch(calls).await?)) },
+        )));
     }
     if method.name == "subscribe" {
         let (call, mut fields) = Call::of_method(method, &mut args, SUBSCRIBE_OPTIONS)?;
