@@ -12,6 +12,7 @@ use rustls::ClientConfig;
 use super::connect::Origin;
 use super::dns::Names;
 use super::hosts::Hosts;
+use super::http::Heads;
 use super::tls::{TlsProfile, Whose};
 use super::{Detour, ErrorKind, Headers, ProtocolError, TlsSettings, Via, tls, ws};
 use crate::plan::{HttpPlan, NetworkPlan, Proxy, ProxyPlan, ProxyScheme};
@@ -38,6 +39,8 @@ pub struct Network {
     scratch: RefCell<Box<[u8]>>,
     /// The worker's write buffer: a request is encoded here and leaves at once.
     pub(super) out: RefCell<Vec<u8>>,
+    /// The heads of answers that have come before.
+    pub(super) heads: Heads,
     /// What packs and unpacks messages of WebSockets that keep no context.
     pub(super) deflate: ws::Shared,
     /// `User-Agent`; none if the plan's is empty.
@@ -93,6 +96,7 @@ impl Network {
             profiles: RefCell::default(),
             scratch: RefCell::default(),
             out: RefCell::default(),
+            heads: Heads::default(),
             deflate: ws::Shared::default(),
             user_agent,
             dial_timeout: DIAL_TIMEOUT,

@@ -13,6 +13,7 @@ pub use self::client::HttpClient;
 pub(super) use self::client::upgrade::Upgraded;
 pub use self::coding::Coding;
 pub use self::destination::Destination;
+pub(super) use self::h1::Heads;
 pub use self::headers::{BadHeader, Headers};
 pub use self::rate::RequestRate;
 pub use self::upload::Upload;

@@ -97,11 +97,12 @@ impl HttpClient {
         watch: &Stopwatch,
     ) -> Option<Way<'_>> {
         let way = if self.may_share(origin) {
-            Way::Lane(self.pool.lane(origin).filter(|lane| is_trusted(lane.line.idle_time(), hop))?)
+            let trusted = |lane: &Lane| is_trusted(|| lane.line.idle_time(), hop);
+            Way::Lane(self.pool.lane(origin).filter(trusted)?)
         } else {
             let slot = self.pool.free_slot()?;
             let connection = self.pool.take(origin)?;
-            if !is_trusted(connection.idle_time(), hop) {
+            if !is_trusted(|| connection.idle_time(), hop) {
                 self.pool.keep(connection);
                 return None;
             }
@@ -207,7 +208,7 @@ impl HttpClient {
     /// Returns a kept connection, this one or an older one, after another look at it.
     async fn looked_at(&self, kept: Box<Connection>, hop: &Hop) -> Option<Box<Connection>> {
         let mut connection = kept;
-        if is_trusted(connection.idle_time(), hop) {
+        if is_trusted(|| connection.idle_time(), hop) {
             return Some(connection);
         }
         loop {
@@ -295,7 +296,7 @@ impl HttpClient {
 /// Returns a place on a shared connection after another look at the connection; nothing if it turns
 /// out dead.
 async fn lane_looked_at(lane: Lane, hop: &Hop, tries: &Tries) -> Option<Lane> {
-    if is_trusted(lane.line.idle_time(), hop) && !tries.dead {
+    if is_trusted(|| lane.line.idle_time(), hop) && !tries.dead {
         return Some(lane);
     }
     // The worker looks at its sockets, and the connection's task at what has come.
@@ -306,6 +307,6 @@ async fn lane_looked_at(lane: Lane, hop: &Hop, tries: &Tries) -> Option<Lane> {
 }
 
 /// Returns whether a connection that was idle for so long may serve a request without another look.
-fn is_trusted(idle: Duration, hop: &Hop) -> bool {
-    hop.is_idempotent() || idle < TRUSTED_IDLE
+fn is_trusted(idle: impl FnOnce() -> Duration, hop: &Hop) -> bool {
+    hop.is_idempotent() || idle() < TRUSTED_IDLE
 }

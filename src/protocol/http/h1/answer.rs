@@ -4,15 +4,17 @@ use http::{Method, StatusCode};
 
 use super::chunked::{Chunked, Part};
 use super::head::{self, Asked, Framing, HEAD_BYTES_MAX, Head, Parsed, invalid};
+use super::heads::Heads;
 use crate::protocol::{ErrorKind, ProtocolError};
 
 /// Most 1xx heads before an answer: more is a server that never comes to the point.
 pub(in crate::protocol::http) const INTERIM_MAX: u8 = 32;
 
 /// Reads one answer, in whatever pieces it comes.
-#[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Answer<'h> {
     asked: Asked,
+    /// Where heads are looked up that come whole.
+    heads: &'h Heads,
     state: State,
     /// The beginning of a head whose end has not come. An answer that comes whole needs none.
     partial: Vec<u8>,
@@ -43,11 +45,12 @@ pub(in crate::protocol::http) enum Event<'b> {
     End,
 }
 
-impl Answer {
+impl<'h> Answer<'h> {
     /// Returns a reader of the answer to a request with this method.
-    pub(super) fn to(method: &Method) -> Self {
+    pub(super) fn to(method: &Method, heads: &'h Heads) -> Self {
         Self {
             asked: Asked::by(method),
+            heads,
             state: State::Head,
             partial: Vec::new(),
             look_at: 0,
@@ -133,7 +136,7 @@ impl Answer {
     fn head<'b>(&mut self, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
         let before = self.partial.len();
         if before == 0 {
-            let (length, parsed) = head::parse(input)?;
+            let (length, parsed) = self.heads.parse(input)?;
             if parsed == Parsed::Partial {
                 self.partial.extend_from_slice(input);
                 self.look_at = 2 * self.partial.len();
@@ -207,7 +210,8 @@ mod tests {
         bytes: &[u8],
         sizes: &[usize],
     ) -> Result<(u16, Vec<u8>, usize, bool), ErrorKind> {
-        let mut answer = Answer::to(method);
+        let heads = Heads::default();
+        let mut answer = Answer::to(method, &heads);
         let (mut status, mut body) = (0, Vec::new());
         let (mut rest, mut sizes) = (bytes, sizes.iter().copied());
         let mut size = bytes.len().max(1);

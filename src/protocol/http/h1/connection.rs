@@ -41,7 +41,7 @@ pub(in crate::protocol::http) struct Connection {
 struct Exchange<'a> {
     network: &'a Network,
     stamps: &'a Stamps,
-    answer: Answer,
+    answer: Answer<'a>,
     unsent: Unsent,
     /// Why the request could not be written. The answer may have come all the same.
     broken: Option<io::Error>,
@@ -84,7 +84,7 @@ impl Connection {
         mut take: impl FnMut(Event<'_>) -> Result<(), ProtocolError>,
     ) -> Result<(), ProtocolError> {
         self.fit = false;
-        let answer = Answer::to(request.method);
+        let answer = Answer::to(request.method, &network.heads);
         let mut exchange =
             Exchange { network, stamps, answer, unsent: Unsent::default(), broken: None };
         let mut begun = false;

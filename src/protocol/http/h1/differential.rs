@@ -10,6 +10,7 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
 
 use super::answer::{Answer, Event};
+use super::heads::Heads;
 use super::oracle::{self, Seen};
 use crate::protocol::ProtocolError;
 
@@ -36,9 +37,17 @@ const STRICTER: &[(&str, &str)] = &[
     ("a trailer is broken", "hyper takes a line feed of its own for the end of all trailers"),
 ];
 
+thread_local! {
+    /// All answers of a test, so that heads come again.
+    static HEADS: Heads = Heads::default();
+}
+
 /// Reads these pieces as an answer, and then the end of the stream.
 fn ours(method: &Method, pieces: &[Vec<u8>]) -> Result<Seen, ProtocolError> {
-    let mut answer = Answer::to(method);
+    HEADS.with(|heads| read(Answer::to(method, heads), pieces))
+}
+
+fn read(mut answer: Answer<'_>, pieces: &[Vec<u8>]) -> Result<Seen, ProtocolError> {
     let (mut seen, mut body) = (None, Vec::new());
     'pieces: for piece in pieces {
         let mut input = &piece[..];

@@ -15,7 +15,7 @@ pub(in crate::protocol::http) const HEAD_BYTES_MAX: usize = 64 * 1024;
 const LINES_MAX: usize = 100;
 
 /// The head of an answer.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::protocol::http) struct Head {
     /// `HTTP/1.1` or `HTTP/1.0`.
     pub(in crate::protocol::http) proto: &'static str,

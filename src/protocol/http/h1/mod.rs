@@ -6,6 +6,7 @@
 pub(super) use self::answer::{Event, INTERIM_MAX};
 pub(super) use self::connection::Connection;
 pub(super) use self::head::{HEAD_BYTES_MAX, Head};
+pub(in crate::protocol) use self::heads::Heads;
 pub(super) use self::request::{Lines, Outgoing, OutgoingHead};
 
 mod answer;
@@ -14,6 +15,7 @@ mod connection;
 #[cfg(test)]
 mod differential;
 mod head;
+mod heads;
 #[cfg(test)]
 mod oracle;
 mod request;
