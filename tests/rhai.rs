@@ -25,6 +25,7 @@ fn worker(base: String, logs: &Rc<RefCell<Vec<String>>>) -> Rc<WorkerContext> {
         shard: RefCell::new(Shard::new(Arc::new(registry.clone()), plan.series_max)),
         network: Network::new(&plan.http).unwrap(),
         slices: kingtide::api::Slices::default(),
+        rounds: kingtide::api::Rounds::default(),
         urls: RefCell::default(),
         data: RefCell::default(),
         files: Files::default(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    DataSets, Event, Files, Interrupt, LogLevel, RecentUrls, ScenarioEnd, Slices, Sockets,
+    DataSets, Event, Files, Interrupt, LogLevel, RecentUrls, Rounds, ScenarioEnd, Slices, Sockets,
     TestStatus, VuState,
 };
 use crate::clock::Instant;
@@ -41,6 +41,8 @@ pub struct WorkerContext {
     pub network: Rc<Network>,
     /// Turns of VUs that compute for long.
     pub slices: Slices,
+    /// Steps that VUs take together.
+    pub rounds: Rounds,
     /// URLs that need no parsing again.
     pub urls: RefCell<RecentUrls>,
     /// Whether requests and checks are told one by one.
@@ -49,6 +51,16 @@ pub struct WorkerContext {
     pub events: Box<dyn Fn(Event)>,
     /// Facts of the whole test.
     pub status: Arc<TestStatus>,
+}
+
+impl WorkerContext {
+    /// Lets the worker's others come to the same step, unless somebody computes: that would be
+    /// waiting for a whole slice.
+    pub async fn step(&self) {
+        if !self.slices.are_wanted() {
+            self.rounds.step().await;
+        }
+    }
 }
 
 /// What a script is being run for.

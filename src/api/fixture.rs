@@ -24,6 +24,7 @@ pub(super) fn vu(seed: u64) -> Rc<VuContext> {
         declaring: Cell::new(false),
         network: Network::new(&plan.http).unwrap(),
         slices: super::Slices::default(),
+        rounds: super::Rounds::default(),
         urls: RefCell::default(),
         files: Files::default(),
         data: RefCell::default(),

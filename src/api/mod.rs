@@ -17,6 +17,7 @@ pub use self::function::{Answer, Constant, Function, Method, Module, Object, Run
 pub use self::http::{RecentUrls, RequestSeen};
 pub use self::interrupt::{Interrupt, ScenarioEnd, Stop, Stopped};
 pub use self::kingtide::record_check;
+pub use self::rounds::Rounds;
 pub use self::slices::{Slice, Slices};
 pub use self::state::VuState;
 pub use self::status::{TestStatus, VuCounts};
@@ -46,6 +47,7 @@ mod kingtide;
 mod metrics;
 mod mix;
 mod random;
+mod rounds;
 mod rpc;
 mod shared;
 mod slices;

@@ -30,6 +30,11 @@ impl Slices {
         tokio::task::yield_now().await;
         Slice { _permit: permit }
     }
+
+    /// Returns whether somebody computes for long.
+    pub fn are_wanted(&self) -> bool {
+        self.0.available_permits() == 0
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::api::{Event, Slices, Value, VuContext, WorkerContext};
+use crate::api::{Event, Rounds, Slices, Value, VuContext, WorkerContext};
 use crate::metrics::{Registry, Shard};
 use crate::plan::{Facts, Options, Plan, resolve};
 use crate::protocol::Network;
@@ -107,6 +107,7 @@ pub(super) fn context(
         expected: Rc::new(plan.http.expected_statuses.clone()),
         network: Network::new(&plan.http)?,
         slices: Slices::default(),
+        rounds: Rounds::default(),
         urls: RefCell::default(),
         files: program.files(),
         data: RefCell::new(Arc::clone(program.data())),

@@ -36,6 +36,7 @@ impl TestWorker {
         let context = Rc::new(WorkerContext {
             network: Network::new(&plan.http).unwrap(),
             slices: crate::api::Slices::default(),
+            rounds: crate::api::Rounds::default(),
             urls: RefCell::default(),
             files: Files::default(),
             data: RefCell::default(),

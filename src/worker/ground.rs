@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::errors::Errors;
 use super::{Assignment, Failure, Message, Outbox};
-use crate::api::{Event, Slices, Value, WorkerContext};
+use crate::api::{Event, Rounds, Slices, Value, WorkerContext};
 use crate::metrics::Shard;
 use crate::protocol::Network;
 use crate::script::Host;
@@ -69,6 +69,7 @@ pub(super) fn make(
         shard: RefCell::new(Shard::new(Arc::clone(&assignment.registry), plan.series_max)),
         network,
         slices: Slices::default(),
+        rounds: Rounds::default(),
         urls: RefCell::default(),
         files: assignment.program.files(),
         data: RefCell::new(Arc::clone(assignment.program.data())),

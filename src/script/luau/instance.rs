@@ -141,6 +141,10 @@ impl Instance {
             match turn {
                 Turn::Waits => {
                     let Some(wait) = slot.wait.take() else { return Err(given_up()) };
+                    vu.worker.step().await;
+                    if let Some(stop) = vu.interrupt.why() {
+                        return Err(failure::stopped(stop));
+                    }
                     let (answer, waited) = answer(slot, wait).await;
                     slot.answer.replace(Some(answer));
                     if waited {

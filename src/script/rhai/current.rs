@@ -399,13 +399,20 @@ impl<R> Running<R> {
                     slice = Some(vu.worker.slices.turn().await);
                     Input::Go
                 }
-                // The operation first: requests end by themselves when the VU is interrupted, and
-                // record what they were.
-                Some(operation) => tokio::select! {
-                    biased;
-                    answer = operation => Input::Answer(answer),
-                    () = self.call.vu.interrupt.stopped() => Input::Abort,
-                },
+                Some(operation) => {
+                    vu.worker.step().await;
+                    if vu.interrupt.why().is_some() {
+                        Input::Abort
+                    } else {
+                        // The operation first: requests end by themselves when the VU is
+                        // interrupted, and record what they were.
+                        tokio::select! {
+                            biased;
+                            answer = operation => Input::Answer(answer),
+                            () = vu.interrupt.stopped() => Input::Abort,
+                        }
+                    }
+                }
             };
         }
     }
