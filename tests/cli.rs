@@ -16,6 +16,7 @@ mod cli {
     mod counts;
     mod data;
     mod dev;
+    mod edges;
     mod life;
     mod measuring;
     mod network;

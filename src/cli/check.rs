@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::advice::Advice;
 use super::args::CheckArgs;
 use super::errors::{self, CliError};
 use super::terminal;
@@ -30,16 +31,24 @@ pub(super) fn check(args: &CheckArgs) -> u8 {
         advice.extend(out_of_reach(&prepared.test.plan, &reviewed.pauses));
     }
     if args.json {
-        terminal::print(&format!("{:#}\n", json(code, &prepared, &reviewed, &advice)));
+        let text = format!("{:#}\n", json(code, &prepared, &reviewed, &advice));
+        terminal::deliver(&text).map_or_else(|error| terminal::fail(&error), |()| code)
     } else {
-        print(code, &prepared, &reviewed, &advice);
+        print(code, &prepared, &reviewed, &advice)
     }
-    code
 }
 
-fn print(code: u8, prepared: &Result<Prepared, CliError>, reviewed: &Review, advice: &[String]) {
+/// Shows what was found; returns the exit code.
+fn print(
+    code: u8,
+    prepared: &Result<Prepared, CliError>,
+    reviewed: &Review,
+    advice: &[Advice],
+) -> u8 {
+    let mut shown = Ok(());
     if let (Ok(prepared), exit::PASSED) = (prepared, code) {
-        terminal::print(&format!("{}\n", plan_text(&prepared.test.plan, terminal::out_style())));
+        let text = format!("{}\n", plan_text(&prepared.test.plan, terminal::out_style()));
+        shown = terminal::deliver(&text);
     }
     let style = terminal::err_style();
     let mut parts: Vec<String> =
@@ -56,6 +65,7 @@ fn print(code: u8, prepared: &Result<Prepared, CliError>, reviewed: &Review, adv
     for advice in advice {
         terminal::warn(advice);
     }
+    shown.map_or_else(|error| terminal::fail(&error), |()| code)
 }
 
 /// Returns what editors read: all that is wrong, with ranges.
@@ -63,7 +73,7 @@ fn json(
     code: u8,
     prepared: &Result<Prepared, CliError>,
     reviewed: &Review,
-    advice: &[String],
+    advice: &[Advice],
 ) -> serde_json::Value {
     let mut all: Vec<serde_json::Value> = Vec::new();
     if let Err(error) = prepared {
@@ -73,8 +83,10 @@ fn json(
     }
     all.extend(reviewed.findings.iter().map(finding));
     all.extend(advice.iter().map(|advice| {
-        serde_json::json!({ "severity": "warning", "message": advice, "location": null, "help": null })
+        let Advice { message, help } = advice;
+        serde_json::json!({ "severity": "warning", "message": message, "location": null, "help": help })
     }));
+    let warnings: Vec<_> = advice.iter().map(|advice| advice.message.as_str()).collect();
     match prepared {
         Err(error) => serde_json::json!({
             "ok": false,
@@ -87,7 +99,7 @@ fn json(
             "exit_code": code,
             "plan": prepared.test.plan.to_json(),
             "functions": prepared.test.functions,
-            "warnings": advice,
+            "warnings": warnings,
             "diagnostics": all,
         }),
     }
@@ -104,7 +116,7 @@ fn finding(found: &Finding) -> serde_json::Value {
 
 /// Says which open scenarios cannot start all their iterations in time, because the VUs that there may
 /// be wait longer than the rate leaves them.
-fn out_of_reach(plan: &Plan, pauses: &BTreeMap<String, f64>) -> Vec<String> {
+fn out_of_reach(plan: &Plan, pauses: &BTreeMap<String, f64>) -> Vec<Advice> {
     let scenarios = plan.scenarios.iter().filter_map(|scenario| {
         let Executor::ArrivalRate(load) = &scenario.executor else { return None };
         let pause = *pauses.get(&scenario.exec)?;
@@ -112,12 +124,13 @@ fn out_of_reach(plan: &Plan, pauses: &BTreeMap<String, f64>) -> Vec<String> {
         // By Little's law; a curve that is at its peak for a moment only needs somewhat less.
         let needed = (rate * pause).ceil();
         (needed > load.max_vus as f64).then(|| {
-            format!(
+            let message = format!(
                 "scenario \"{}\": {rate} iterations/s of `{}`, which waits {pause} s at least, need \
                  {needed} VUs, but max_vus is {}: arrivals will be late or dropped; raise max_vus, or \
                  leave the pauses out, since the rate sets the pace",
                 scenario.name, scenario.exec, load.max_vus
-            )
+            );
+            Advice { message, help: None }
         })
     });
     scenarios.collect()

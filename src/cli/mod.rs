@@ -8,6 +8,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::run::exit;
 use crate::units;
 
+mod advice;
 mod args;
 mod check;
 mod demo;

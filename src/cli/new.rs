@@ -146,6 +146,6 @@ fn next(script: &Path) -> String {
     let run = if is_usual { String::new() } else { format!(" {}", script.display()) };
     format!(
         "\nTry it:\n  kingtide demo        in another terminal: a target to test against\n  \
-         kingtide run{run}\n  kingtide check{run}\n"
+         kingtide run{run}\n  kingtide dev{run}         while you write: each request, at every save\n  kingtide check{run}\n"
     )
 }

@@ -3,8 +3,10 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
+use super::advice::Advice;
 use super::args::{LogFormat, Ui};
 use super::env;
+use super::errors::CliError;
 use crate::api::{Event, LogLevel};
 use crate::clock::{self, Instant};
 use crate::output::{Level, Progress, Style, diagnostic, progress, progress_line, reload_line};
@@ -44,6 +46,20 @@ pub(super) fn print(text: &str) {
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// Prints what a command is for on standard output. Whoever closed a pipe has read enough.
+///
+/// # Errors
+/// If it cannot be written for another reason, such as a full disk.
+pub(super) fn deliver(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::Output(format!("cannot write to standard output: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Prints on standard error.
 pub(super) fn eprint(text: &str) {
     let mut out = std::io::stderr().lock();
@@ -51,14 +67,16 @@ pub(super) fn eprint(text: &str) {
 }
 
 /// Prints what ended a command; returns its exit code.
-pub(super) fn fail(error: &super::errors::CliError) -> u8 {
+pub(super) fn fail(error: &CliError) -> u8 {
     eprint(&format!("{}\n", error.render(err_style())));
     error.code()
 }
 
 /// Prints an advice.
-pub(super) fn warn(message: &str) {
-    eprint(&format!("{}\n", diagnostic(Level::Warning, message, None, &[], err_style())));
+pub(super) fn warn(advice: &Advice) {
+    let notes: Vec<_> = advice.help.iter().map(|help| format!("help: {help}")).collect();
+    let text = diagnostic(Level::Warning, &advice.message, None, &notes, err_style());
+    eprint(&format!("{text}\n"));
 }
 
 /// Shows a run while it goes on, on standard error.
@@ -91,7 +109,8 @@ impl Terminal {
     /// Takes the display away, so that what follows stands in its place.
     pub(super) fn clear(&mut self) {
         if self.drawn > 0 {
-            eprint(&format!("\x1b[{}A\x1b[J", self.drawn));
+            // To the line's begin, too: terminals show `^C` where the cursor stands.
+            eprint(&format!("\r\x1b[{}A\x1b[J", self.drawn));
             self.drawn = 0;
         }
     }
@@ -136,7 +155,11 @@ struct Origin<'a> {
 
 impl Observer for Terminal {
     fn phase(&mut self, phase: &'static str) {
-        if self.redraws && matches!(phase, "setup" | "stopping" | "teardown") {
+        if phase == "stopping" && (self.redraws || self.lines) {
+            let said =
+                "stopping: iterations have their graceful stop to end; Ctrl-C again cuts them off";
+            self.log(LogLevel::Info, said, Origin::default());
+        } else if self.redraws && matches!(phase, "setup" | "teardown") {
             self.clear();
             eprint(&format!("{phase}…\n"));
             self.drawn = 1;
@@ -179,7 +202,7 @@ impl Observer for Terminal {
             }
             Event::Warning(text) => {
                 self.clear();
-                warn(text);
+                warn(&Advice { message: text.clone(), help: None });
             }
             Event::Abort(message) => {
                 self.log(LogLevel::Error, &format!("test aborted: {message}"), Origin::default());

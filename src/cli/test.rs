@@ -7,6 +7,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::advice::{Advice, Replacement, Source};
 use super::args::{DebugMode, TestArgs};
 use super::env;
 use super::errors::{CliError, definition_of};
@@ -27,7 +28,7 @@ pub(super) struct Prepared {
     /// The test.
     pub(super) test: Test,
     /// Advice, such as options that replace others.
-    pub(super) notices: Vec<String>,
+    pub(super) notices: Vec<Advice>,
     /// What the script's top level logged.
     pub(super) events: Vec<Event>,
 }
@@ -67,13 +68,16 @@ pub(super) fn prepare_again(
     let script = script_options(&program, &loaded.options)?;
     let environment = Options::from_env(env::variables())
         .map_err(|error| CliError::Options(error.to_string(), None, None))?;
-    let mut notices = Vec::new();
-    let mut merged = script;
-    merged = lay(file, merged, "the script", OPTIONS_FILE, true, &mut notices);
-    merged = lay(environment, merged, "the environment", "the script", false, &mut notices);
-    merged = lay(flags, merged, "the command line", "the options", false, &mut notices);
+    let mut replaced = Vec::new();
+    let mut merged = file;
+    for (options, source) in
+        [(script, Source::Script), (environment, Source::Environment), (flags, Source::Flags)]
+    {
+        merged = lay(options, merged, source, &mut replaced);
+    }
     let plan = resolve(args, &merged, &program)?;
-    check_functions(&plan, &loaded.functions, &program)?;
+    check_functions(&plan, &loaded.functions, &program, &replaced)?;
+    let notices = replaced.iter().map(|one| one.advice(&plan)).collect();
     let registry = loaded.registry;
     Thresholds::new(&plan, &registry).map_err(|error| {
         let path = format!("thresholds.{}", error.selector);
@@ -90,17 +94,10 @@ pub(super) fn prepare_again(
     Ok(Prepared { test, notices, events: loaded.events })
 }
 
-/// Lays one source over another; where `below` says so, the first under the second.
-fn lay(
-    options: Options,
-    other: Options,
-    above_name: &str,
-    below_name: &str,
-    below: bool,
-    notices: &mut Vec<String>,
-) -> Options {
-    let (merged, said) = if below { other.over(options) } else { options.over(other) };
-    notices.extend(said.iter().map(|notice| format!("{above_name}, over {below_name}: {notice}")));
+/// Lays a source over the weaker ones.
+fn lay(options: Options, weaker: Options, by: Source, replaced: &mut Vec<Replacement>) -> Options {
+    let (merged, notices) = options.over(weaker);
+    replaced.extend(notices.into_iter().map(|notice| Replacement { by, notice }));
     merged
 }
 
@@ -252,6 +249,7 @@ fn check_functions(
     plan: &plan::Plan,
     functions: &[String],
     program: &Program,
+    replaced: &[Replacement],
 ) -> Result<(), CliError> {
     let missing = plan.scenarios.iter().find(|scenario| !functions.contains(&scenario.exec));
     let Some(scenario) = missing else { return Ok(()) };
@@ -263,6 +261,12 @@ fn check_functions(
             !matches!(*name, "setup" | "teardown" | "vu_setup" | "vu_teardown" | "summary")
         })
         .collect();
+    // Nobody has written the scenario that flags make.
+    if let Some((message, help)) =
+        replaced.iter().rev().find_map(|one| one.why_missing(exec, &known))
+    {
+        return Err(CliError::Options(message, None, Some(help)));
+    }
     let message = if known.is_empty() {
         format!(
             "scenario \"{}\" runs the function `{exec}`, but the script offers no function to run",

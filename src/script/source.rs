@@ -260,8 +260,8 @@ fn language_of(path: &Path) -> Result<Language, SourceError> {
         Some("luau" | "lua") => Ok(Language::Luau),
         Some("rhai") => Ok(Language::Rhai),
         Some("js" | "ts" | "mjs" | "cjs") => Err(SourceError(format!(
-            "{} is a k6 script; convert it first: kingtide port {}",
-            path.display(),
+            "{} is JavaScript, as k6 runs it: kingtide runs Luau (.luau) and Rhai (.rhai); `kingtide new` writes \
+             a script to begin with",
             path.display()
         ))),
         _ => Err(SourceError(format!(
@@ -274,6 +274,9 @@ fn language_of(path: &Path) -> Result<Language, SourceError> {
 fn read(path: &Path) -> Result<String, SourceError> {
     let bytes = std::fs::read(path)
         .map_err(|error| SourceError(format!("cannot read {}: {error}", path.display())))?;
-    String::from_utf8(bytes)
-        .map_err(|_| SourceError(format!("{} is not UTF-8 text", path.display())))
+    let text = String::from_utf8(bytes).map_err(|_| {
+        SourceError(format!("{} is not UTF-8 text: save it as UTF-8", path.display()))
+    })?;
+    // Some editors begin files with a byte order mark, which is a strange sign to both languages.
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
 }

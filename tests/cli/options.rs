@@ -38,10 +38,52 @@ fn a_load_replaces_the_whole_load_of_a_lower_rank_and_says_so() {
     bench
         .kingtide(&["run", script, "-u", "3", "-i", "9", "--threshold", "iterations: count == 9"])
         .exits(0)
-        .says(&["warning: ", "`vus` and `iterations` replace"]);
+        .says(&[
+            "warning: `--vus` and `--iterations` replace the whole load of the test (`scenarios`: steady): now 9 \
+             iterations shared by 3 VUs",
+            "help: leave them out to run what the test says",
+        ]);
     let (planned, _) = plan(&bench, &[script], &[("KINGTIDE_ITERATIONS", "2")]);
     assert_eq!(planned["scenarios"][0]["iterations"], 2);
     assert_eq!(plan(&bench, &[script], &[]).1, "[]");
+}
+
+#[test]
+fn what_a_flag_replaces_is_told_with_what_keeps_it() {
+    let bench = Bench::new();
+    let luau = r#"test.options = { vus = 5, duration = "10m" }
+        function test.iteration() end"#;
+    let rhai = "fn options() { #{ vus: 5, duration: \"10m\" } } fn iteration() {}";
+    for script in bench.both(luau, rhai) {
+        bench.kingtide(&["run", script, "-d", "100ms"]).exits(0).says(&[
+            "`--duration` replaces the whole load of the test (`vus`: 5): now 1 VU for 100ms",
+            "help: add `--vus 5` to keep what is replaced",
+        ]);
+        let ended = bench.kingtide(&["run", script, "-d", "100ms", "--vus", "5"]).exits(0);
+        assert!(!ended.err.contains("replace"), "{}", ended.err);
+        let environment = [("KINGTIDE_VUS", "2"), ("KINGTIDE_DURATION", "100ms")];
+        assert_eq!(plan(&bench, &[script], &environment).1, "[]");
+    }
+    let (_, warnings) = plan(&bench, &["test.luau"], &[("KINGTIDE_DURATION", "1s")]);
+    assert!(warnings.contains("`KINGTIDE_DURATION` replaces the whole load"), "{warnings}");
+}
+
+#[test]
+fn a_function_that_only_a_flag_asks_for_is_no_mistake_of_the_script() {
+    let bench = Bench::new();
+    let luau = r#"test.options = { scenarios = { readers = { executor = "constant-vus", duration = "1s", exec = "read" } } }
+        function test.read() end"#;
+    let rhai = r#"fn options() { #{ scenarios: #{ readers: #{ executor: "constant-vus", duration: "1s", exec: "read" } } } }
+        fn read() {}"#;
+    for script in bench.both(luau, rhai) {
+        let ended = bench.kingtide(&["run", script, "-d", "1s"]).exits(104);
+        let ended = ended.says(&[
+            "`--duration` replaces the scenarios of the test (readers), and runs `iteration` instead",
+            "it has `read`",
+            "help: leave it out to run the scenarios",
+        ]);
+        assert!(!ended.err.contains("-->"), "no line of the script is wrong: {}", ended.err);
+    }
 }
 
 #[test]

@@ -1,26 +1,15 @@
 //! Laying the options of a higher source over those of a lower one.
 
-use std::fmt;
-
 use super::Options;
-use crate::plan::error::listed;
 
-/// What a reader should know about how sources were merged.
+/// What a reader should know about how sources were merged: that one load took another's place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// The load options of the higher source.
     pub set: Vec<&'static str>,
-    /// The load options of the lower source that no longer hold.
-    pub replaced: Vec<&'static str>,
-}
-
-impl fmt::Display for Notice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verb = if self.set.len() == 1 { "replaces" } else { "replace" };
-        let set = listed(self.set.iter().copied());
-        let replaced = listed(self.replaced.iter().copied());
-        write!(f, "{set} {verb} the whole load set before ({replaced})")
-    }
+    /// The load options of the lower source that no longer hold, with what they said; of scenarios the
+    /// names.
+    pub replaced: Vec<(&'static str, String)>,
 }
 
 impl Options {
@@ -33,9 +22,12 @@ impl Options {
         let mut notices = Vec::new();
         let set = self.load();
         if !set.is_empty() {
+            let said = lower.to_json();
             let mut replaced = lower.take_load();
             // Setting the same option again is what precedence is for; scenarios have a content.
             replaced.retain(|key| *key == "scenarios" || !set.contains(key));
+            let replaced: Vec<_> =
+                replaced.into_iter().map(|key| (key, text(&said[key]))).collect();
             if !replaced.is_empty() {
                 notices.push(Notice { set, replaced });
             }
@@ -69,6 +61,21 @@ impl Options {
     }
 }
 
+/// Returns what an option says as it would be typed; the names of what it holds.
+fn text(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Object(members) => {
+            // Tables of Luau have no order.
+            let mut names: Vec<_> = members.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            names.join(", ")
+        }
+        serde_json::Value::Array(_) => String::new(),
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -80,9 +87,9 @@ mod tests {
         Options::from_json(tree).unwrap()
     }
 
-    fn over(higher: Value, lower: Value) -> (Value, Vec<String>) {
+    fn over(higher: Value, lower: Value) -> (Value, Vec<Notice>) {
         let (merged, notices) = options(higher).over(options(lower));
-        (merged.to_json(), notices.iter().map(ToString::to_string).collect())
+        (merged.to_json(), notices)
     }
 
     #[test]
@@ -92,10 +99,17 @@ mod tests {
             json!({ "scenarios": { "a": { "executor": "constant-vus" } }, "seed": 1 }),
         );
         assert_eq!(merged, json!({ "vus": 5, "duration": "10s", "seed": 1 }));
-        assert_eq!(
-            notices,
-            ["`vus` and `duration` replace the whole load set before (`scenarios`)"]
-        );
+        let set = vec!["vus", "duration"];
+        assert_eq!(notices, [Notice { set, replaced: vec![("scenarios", "a".to_owned())] }]);
+    }
+
+    #[test]
+    fn what_is_lost_is_told_with_what_it_said() {
+        let lower = json!({ "vus": 5, "duration": "1m30s", "rate": "50/s" });
+        let (merged, notices) = over(json!({ "vus": 1 }), lower);
+        assert_eq!(merged, json!({ "vus": 1 }));
+        let replaced = vec![("duration", "1m30s".to_owned()), ("rate", "50/s".to_owned())];
+        assert_eq!(notices, [Notice { set: vec!["vus"], replaced }]);
     }
 
     #[test]
