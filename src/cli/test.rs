@@ -68,6 +68,13 @@ pub(super) fn prepare_again(
     let script = script_options(&program, &loaded.options)?;
     let environment = Options::from_env(env::variables())
         .map_err(|error| CliError::Options(error.to_string(), None, None))?;
+    let typed = [environment.to_json(), flags.to_json()];
+    let in_script = |error: PlanError| {
+        if typed.iter().any(|typed| sets(typed, &error.path)) {
+            return CliError::Options(error.to_string(), None, None);
+        }
+        CliError::in_script(&error, &program)
+    };
     let mut replaced = Vec::new();
     let mut merged = file;
     for (options, source) in
@@ -75,13 +82,13 @@ pub(super) fn prepare_again(
     {
         merged = lay(options, merged, source, &mut replaced);
     }
-    let plan = resolve(args, &merged, &program)?;
+    let plan = resolve(args, &merged, &program, in_script)?;
     check_functions(&plan, &loaded.functions, &program, &replaced)?;
     let notices = replaced.iter().map(|one| one.advice(&plan)).collect();
     let registry = loaded.registry;
     Thresholds::new(&plan, &registry).map_err(|error| {
         let path = format!("thresholds.{}", error.selector);
-        CliError::in_script(&PlanError { message: error.to_string(), path }, &program)
+        in_script(PlanError { message: error.to_string(), path })
     })?;
     let test = Test {
         plan: Arc::new(plan),
@@ -101,7 +108,25 @@ fn lay(options: Options, weaker: Options, by: Source, replaced: &mut Vec<Replace
     merged
 }
 
-fn resolve(args: &TestArgs, options: &Options, program: &Program) -> Result<plan::Plan, CliError> {
+/// Returns whether options have a value where a path leads: then no line of the script is to blame.
+fn sets(options: &serde_json::Value, path: &str) -> bool {
+    let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+    let Some(value) = options.get(name.split('[').next().unwrap_or(name)) else { return false };
+    match value {
+        serde_json::Value::Object(members) if !rest.is_empty() => {
+            members.contains_key(rest)
+                || members.contains_key(rest.split(['.', '[']).next().unwrap_or(rest))
+        }
+        value => !value.is_null(),
+    }
+}
+
+fn resolve(
+    args: &TestArgs,
+    options: &Options,
+    program: &Program,
+    in_script: impl Fn(PlanError) -> CliError,
+) -> Result<plan::Plan, CliError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let memory = rustix::system::sysinfo();
     let facts = Facts {
@@ -114,9 +139,8 @@ fn resolve(args: &TestArgs, options: &Options, program: &Program) -> Result<plan
         tls_key_log: key_log(args)?,
         proxy_env: (options.proxy_from_env == Some(true)).then(env::proxies),
     };
-    let in_script = |error: PlanError| CliError::in_script(&error, program);
-    let mut plan = plan::resolve(options, &facts).map_err(in_script)?;
-    plan.http.tls.load(|path| program.files().read_text(path)).map_err(in_script)?;
+    let mut plan = plan::resolve(options, &facts).map_err(&in_script)?;
+    plan.http.tls.load(|path| program.files().read_text(path)).map_err(&in_script)?;
     protocol::check(&plan.http)
         .map_err(|error| CliError::Options(error.to_string(), None, None))?;
     Ok(plan)

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::api::{DataSets, Files};
+use crate::api::{DataSets, Files, MODULES};
 
 /// A script's language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,11 +247,27 @@ impl Program {
                  allow another folder with --include DIR"
             )));
         }
+        let native = self.native(request).map_or_else(String::new, |native| {
+            format!("; the native module is written `{native}`")
+        });
         Err(SourceError(format!(
-            "cannot find module \"{request}\" beside {} (looked for {})",
+            "cannot find module \"{request}\" beside {} (looked for {}){native}",
             from.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()),
             extensions.iter().map(|e| format!("{request}.{e}")).collect::<Vec<_>>().join(", "),
         )))
+    }
+
+    /// Returns how a native module is loaded that a request may mean: `http`, `kingtide/http`, with or
+    /// without `@`.
+    fn native(&self, request: &str) -> Option<String> {
+        let name = request.trim_start_matches('@');
+        let name = name.strip_prefix("kingtide/").unwrap_or(name);
+        let known = MODULES.iter().any(|module| module.name == name);
+        let full = if name == "kingtide" { name.to_owned() } else { format!("kingtide/{name}") };
+        (known || name == "kingtide").then(|| match self.language {
+            Language::Luau => format!("require(\"@{full}\")"),
+            Language::Rhai => format!("import \"{full}\""),
+        })
     }
 }
 

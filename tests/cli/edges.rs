@@ -63,3 +63,43 @@ fn a_byte_order_mark_before_a_script_is_no_part_of_it() {
             .says(&["error: here", &format!("{name}:1:")]);
     }
 }
+
+#[test]
+fn no_line_of_the_script_is_blamed_for_what_was_typed() {
+    let bench = Bench::new();
+    let luau = r#"test.options = { vus = 5, duration = "1s", thresholds = { checks = { "rate > 0" } } }
+        function test.iteration() end"#;
+    let rhai = r#"fn options() { #{ vus: 5, duration: "1s", thresholds: #{ checks: ["rate > 0"] } } }
+        fn iteration() {}"#;
+    for script in bench.both(luau, rhai) {
+        for (flags, says) in [
+            (&["-u", "0"][..], "vus must be from 1"),
+            (&["--threshold", "chekcs: rate > 0"], "did you mean \"checks\"?"),
+            (&["--threshold", "checks: rte > 0"], "rte"),
+        ] {
+            let ended = bench.kingtide(&[&["run", script], flags].concat()).exits(104);
+            let ended = ended.says(&[says]);
+            assert!(!ended.err.contains("-->"), "{}", ended.err);
+        }
+        // What the script says itself is shown where it says it.
+        let environment = [("KINGTIDE_SEED", "1")];
+        let ended = bench.kingtide_with(&["run", script, "--no-thresholds"], &environment);
+        ended.exits(0);
+    }
+    let wrong = bench.luau("test.options = { vus = 0 }\nfunction test.iteration() end");
+    bench.kingtide(&["run", wrong, "--seed", "1"]).exits(104).says(&["vus must be", "test.luau:"]);
+}
+
+#[test]
+fn a_native_module_that_is_named_like_a_file_is_told_by_its_name() {
+    let bench = Bench::new();
+    for (name, text, says) in [
+        ("a.luau", "local kt = require(\"kingtide\")\nreturn {}", "`require(\"@kingtide\")`"),
+        ("b.luau", "local http = require(\"http\")\nreturn {}", "`require(\"@kingtide/http\")`"),
+        ("c.rhai", "import \"http\" as http;\nfn iteration() {}", "`import \"kingtide/http\"`"),
+    ] {
+        bench.write(name, text);
+        let ended = bench.kingtide(&["run", name]).exits(107);
+        ended.says(&["cannot find module", "the native module is written", says]);
+    }
+}
