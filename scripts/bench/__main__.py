@@ -20,10 +20,11 @@ WHAT (without it: closed arrivals startup):
   compare OLD [NEW]
                 two binaries in alternating rounds (NEW is $KINGTIDE unless given)
   all           all of these but compare
+  train         measures nothing: runs what release builds are trained with (scripts/release.sh)
 
 Environment: KINGTIDE (target/release/kingtide of this checkout), ROUNDS (5), SECONDS_EACH (4),
 LOADS ("1 64 1000 10000"), RATES ("1000 10000 30000"), LANGUAGES ("luau rhai"), ONLY (a pattern
-for names of cases: '*check*'), VUS (10000), SLEEPERS (100000), PORT (7392, and the next one),
+for names of cases: '*check*'), VUS (10000), SLEEPERS (100000), PORT (7392, and the next two),
 GENERATOR_CORE, TARGET_CORE (the first two), RESULTS (benches/results).
 
 Exits with 1 if a run was not right: its figures are left out, and the file says so.
@@ -52,6 +53,7 @@ from instructions import instructions
 from messages import messages, sockets
 from neighbours import neighbours
 from startup import startup
+from train import train
 
 MAIN = [closed, arrivals, startup]
 ALL = [*MAIN, workers, memory, connections, sleepers, neighbours, messages, sockets, instructions]
@@ -86,6 +88,8 @@ def main(words):
             report.progress(f"{name} is left out: apt-get install {' '.join(missing)}")
             continue
         section = run(folder)
+        if section is None:
+            continue
         report.write(section)
         right &= not section.faults
     sys.exit(0 if right else 1)
@@ -99,7 +103,7 @@ def chosen(words):
         need(PACKAGES_OF.get(name, {}))
         both = given if name == "instructions" or len(given) != 1 else given + default
         return [(name, lambda folder: WITH_BINARIES[name](folder, given))], both
-    by_name = {run.__name__: run for run in ALL}
+    by_name = {run.__name__: run for run in [*ALL, train]}
     strange = [word for word in words if word not in by_name and word != "all"]
     if strange:
         sys.exit(f"{strange[0]} is nothing that can be measured: scripts/bench.sh -h lists what is")

@@ -21,12 +21,13 @@ CROWDS, HOLD = (1_000, 5_000), 12
 
 
 class Relay:
-    """The demo target on the target's core."""
+    """The demo target on the target's core, in this process's environment unless given one."""
 
-    def __init__(self):
+    def __init__(self, environment=None):
         self.address = f"{HOST}:{settings.PORT}"
         self.child = process.start([settings.KINGTIDE, "demo", "--listen", self.address],
-                                   (settings.TARGET_CORE,), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                   (settings.TARGET_CORE,), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   env=environment)
         for _ in range(100):
             try:
                 socket.create_connection((HOST, settings.PORT), timeout=1).close()

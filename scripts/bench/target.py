@@ -13,6 +13,7 @@ import settings
 
 URL = f"http://127.0.0.1:{settings.PORT}"
 SECURE_URL = f"https://127.0.0.1:{settings.PORT + 1}"
+HTTP2_URL = f"https://127.0.0.1:{settings.PORT + 2}"
 # An address has about 28,000 ports for those who connect to it; with eight, descriptors run out first.
 ADDRESSES = [f"127.0.0.{number}" for number in range(1, 9)]
 # More than these addresses have ports; nginx sets memory aside for each.
@@ -40,6 +41,7 @@ http {{
     server {{
         {listen}
         listen 127.0.0.1:{secure_port} ssl backlog=16384;
+        listen 127.0.0.1:{http2_port} ssl http2 backlog=16384;
         default_type text/plain;
         location / {{ return 200 "ok"; }}
         location /json {{
@@ -69,7 +71,8 @@ class Nginx:
         config.write_text(NGINX.format(
             folder=folder, workers=len(cores), descriptors=descriptors, token=token,
             # With fewer than a sixteenth free nginx closes those that wait for a request.
-            connections=descriptors * 5 // 4, listen=" ".join(listen), secure_port=settings.PORT + 1))
+            connections=descriptors * 5 // 4, listen=" ".join(listen), secure_port=settings.PORT + 1,
+            http2_port=settings.PORT + 2))
         self.child = process.start(["nginx", "-c", str(config), "-p", str(folder)], cores,
                                    stderr=subprocess.DEVNULL)
         self._wait(token)
@@ -96,7 +99,7 @@ class Nginx:
                 time.sleep(0.05)
         log = self.folder / "error.log"
         shown = log.read_text().strip().splitlines()[-1:] if log.exists() else []
-        raise SystemExit(f"nginx did not start; are ports {settings.PORT} and {settings.PORT + 1} free? "
+        raise SystemExit(f"nginx did not start; are ports {settings.PORT} to {settings.PORT + 2} free? "
                          f"set PORT. {''.join(shown)}")
 
     def __enter__(self):

@@ -14,6 +14,7 @@ import messages
 import process
 import report
 import tools
+import train
 import trial
 
 WRK = """Running 1s test @ http://127.0.0.1:7392/
@@ -148,6 +149,50 @@ class Messages(unittest.TestCase):
             lines = self.lines(run, __file__)
             self.assertNotIn("not built", lines)
             self.assertRegex(lines, r"\n\| [^|]*raw ")
+
+
+class Training(unittest.TestCase):
+    """What release builds are trained with: all of it, in both languages, and nothing that went wrong."""
+
+    def setUp(self):
+        found = trial.Trial(1, 1, 1, 1, 1, 1, None, None)
+        self.measure = self.enter(mock.patch("train.trial.measure", return_value=found))
+        self.one = self.enter(mock.patch("train.messages.one"))
+        self.visits = self.enter(mock.patch("train.visits", return_value=1))
+        self.nginx = self.enter(mock.patch("train.target.Nginx"))
+        self.relay = self.enter(mock.patch("train.messages.Relay"))
+        self.enter(mock.patch("train.progress"))
+
+    def enter(self, patch):
+        self.addCleanup(patch.stop)
+        return patch.start()
+
+    def test_each_work_is_done_in_each_language(self):
+        train.train("folder")
+        runners = [call.args[0] for call in self.measure.call_args_list] + [
+            call.args[0].tool for call in self.one.call_args_list]
+        done = {(runner.script, runner.language) for runner in runners}
+        self.assertEqual(done, {(script, language) for script in ["bare", "get", "post", "echo", "rpc"]
+                                for language in ["luau", "rhai"]})
+        self.assertEqual([call.args[2] for call in self.visits.call_args_list], ["luau", "rhai"])
+        loads = [call.args[1] for call in self.measure.call_args_list]
+        self.assertEqual({load.url for load in loads},
+                         {train.target.URL, train.target.SECURE_URL, train.target.HTTP2_URL})
+        self.assertEqual({load.rate for load in loads}, {None, train.RATE})
+        self.assertEqual(max(load.vus for load in loads), train.CROWD)
+
+    def test_the_demo_target_leaves_no_profile_of_its_own(self):
+        train.train("folder")
+        (environment,) = self.relay.call_args.args
+        self.assertEqual(environment["LLVM_PROFILE_FILE"], os.devnull)
+        self.assertEqual(environment["PATH"], os.environ["PATH"])
+        self.assertNotIn("LLVM_PROFILE_FILE", os.environ)
+
+    def test_a_run_that_is_not_right_ends_it(self):
+        self.one.side_effect = process.Fault("7 messages instead of 8")
+        with self.assertRaisesRegex(SystemExit, "the training failed: 7 messages instead of 8"):
+            train.train("folder")
+        self.visits.assert_not_called()
 
 
 class Processes(unittest.TestCase):
