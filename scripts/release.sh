@@ -7,7 +7,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # nginx lies in /usr/sbin, which is not on every PATH.
 export PATH=$PATH:/usr/sbin
-folder=$PWD/target/pgo
+# Another target directory may be given relative to where cargo is called: here.
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+folder=$target/pgo
 raw=$folder/raw
 profile=$folder/kingtide.profdata
 host=$(rustc -vV | sed -n 's/^host: //p')
@@ -59,11 +61,12 @@ profdata=$(find_profdata) ||
 for program in nginx openssl python3; do
     command -v "$program" >/dev/null || missing+=("$program (apt-get install $program)")
 done
+(($(nproc) >= 2)) || missing+=('a second core, for the target of the training')
 if ((${#missing[@]} > 0)); then
     printf 'missing for a profile: %s\n' "${missing[@]}"
     step 'build without a profile'
-    cargo build --release --locked --bin kingtide
-    finished "${CARGO_TARGET_DIR:-$PWD/target}/release/kingtide" 'built WITHOUT a profile'
+    cargo build --release --locked --bin kingtide --target-dir "$target"
+    finished "$target/release/kingtide" 'built WITHOUT a profile'
     exit 0
 fi
 printf 'profiles are read by %s\n' "$profdata"
