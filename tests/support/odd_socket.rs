@@ -65,6 +65,17 @@ async fn serve(stream: TcpStream, handshakes: Handshakes) -> Option<()> {
                 socket.send(Message::text(result(&call, came))).await.ok()?;
                 continue;
             }
+            // A subscription whose connection ends after two notifications: closed, or broken off.
+            path if path.starts_with("/brief/") && call["method"] == "subscribe" => {
+                for message in [result(&call, "s1"), told("s1", 1), told("s1", 2)] {
+                    socket.send(Message::text(message)).await.ok()?;
+                }
+                if call["params"][0] != "close" {
+                    return None;
+                }
+                socket.close(None).await.ok()?;
+                continue;
+            }
             _ => {}
         }
         for answer in answers(&path, &text, &call, before.as_ref()) {
@@ -119,6 +130,7 @@ fn answers(path: &str, text: &str, call: &Value, before: Option<&Value>) -> Vec<
             vec![result(call, true), news(1), news(2)]
         }
         "/echo" => vec![result(call, text)],
+        path if path.starts_with("/brief/") => vec![result(call, "here")],
         _ => Vec::new(),
     }
 }

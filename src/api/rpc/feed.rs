@@ -1,5 +1,6 @@
 //! Subscriptions: what a server sends by itself over a connection, sorted by whose it is.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::call::{Call, CallId, Params};
 use super::client::Client;
 use super::document;
 use super::reply::Reply;
-use super::socket::{Caller, Link, Peer};
+use super::socket::{Caller, Link, Peer, Way};
 use crate::api::{Answer, ApiError, Args, ErrorKind, Method, Object, Value, VuContext};
 use crate::clock;
 use crate::protocol::rpc::{self, Id};
@@ -129,6 +130,8 @@ pub(super) struct Subscription {
     peer: Rc<Peer>,
     /// Where it is; nothing if it failed.
     place: Option<(Rc<Link>, Key)>,
+    /// Whether the author has ended it: nothing more comes.
+    ended: Cell<bool>,
     reply: Reply,
     /// For whatever has no time of its own.
     timeout: Duration,
@@ -160,7 +163,15 @@ impl Subscription {
             key.map(|key| (link, key))
         });
         let Caller { client, peer, extra, .. } = caller;
-        Self { client, peer, place, reply, timeout: extra.timeout, farewell }
+        Self {
+            client,
+            peer,
+            place,
+            ended: Cell::default(),
+            reply,
+            timeout: extra.timeout,
+            farewell,
+        }
     }
 
     fn id(&self) -> Value {
@@ -171,6 +182,11 @@ impl Subscription {
         }
     }
 
+    /// Returns whether notifications may still come.
+    fn is_open(&self) -> bool {
+        !self.ended.get() && self.place.as_ref().is_some_and(|(link, _)| link.is_open())
+    }
+
     /// Takes the next notification, at most after `patience` (nothing: for ever); nothing if none
     /// comes.
     fn receive(
@@ -179,6 +195,9 @@ impl Subscription {
         patience: Option<Duration>,
     ) -> Result<Answer, ApiError> {
         let Some((link, key)) = &self.place else { return Ok(Answer::Now(Value::Nil)) };
+        if self.ended.get() {
+            return Ok(Answer::Now(Value::Nil));
+        }
         if let Some(part) = link.inbox.borrow_mut().take(key) {
             return shown(&part).map(Answer::Now);
         }
@@ -198,7 +217,8 @@ impl Subscription {
         })))
     }
 
-    /// Calls what ends it, with its id unless the author gives other params.
+    /// Calls what ends it, with its id unless the author gives other params. Does nothing if its
+    /// connection is over: it went with it, and its id may be another's on the next one.
     fn unsubscribe(self: Rc<Self>, vu: &Rc<VuContext>, mut args: Args) -> Result<Answer, ApiError> {
         let given = args.take(0);
         let given = Params::read(&args.call, given)?;
@@ -217,17 +237,17 @@ impl Subscription {
             Value::Nil => None,
             id => Some(Params::Value(Value::List(vec![id]))),
         });
-        if self.place.is_none() {
+        if !self.place.as_ref().is_some_and(|(link, _)| link.is_open()) {
             return Ok(Answer::Now(Value::Nil));
         }
         let vu = Rc::clone(vu);
         Ok(Answer::Wait(Box::pin(async move {
+            let Some((link, key)) = &self.place else { return Ok(Value::Nil) };
             let call = Call { method, params, id: CallId::Next };
             let caller = Caller::plain(&self.client, &self.peer, &vu, place);
-            let made = caller.one(call, false).await;
-            if let Some((link, key)) = &self.place {
-                link.inbox.borrow_mut().forget(key);
-            }
+            let made = caller.one(call, Way::Of(link)).await;
+            self.ended.set(true);
+            link.inbox.borrow_mut().forget(key);
             let (reply, _) = made?;
             Ok(Value::object(reply))
         })))
@@ -259,7 +279,7 @@ impl Object for Subscription {
         Ok(Some(match field {
             "ok" => self.place.is_some().into(),
             "id" => self.id(),
-            "open" => self.place.as_ref().is_some_and(|(link, _)| link.is_open()).into(),
+            "open" => self.is_open().into(),
             "error" => return self.reply.get(vu, "error"),
             _ => return Ok(None),
         }))

@@ -46,6 +46,17 @@ pub(super) struct Extra {
     pub(super) timeout: Duration,
 }
 
+/// Which connection a call takes.
+#[derive(Clone, Copy)]
+pub(super) enum Way<'a> {
+    /// The client's: if it has none, one is opened.
+    Client,
+    /// The same, and a subscription begins on it.
+    Subscribing,
+    /// That on which a subscription was made, open or not: no other one knows its id.
+    Of(&'a Rc<Link>),
+}
+
 /// What came of a call.
 struct Got {
     outcome: Result<Option<Bytes>, Box<Failure>>,
@@ -120,7 +131,7 @@ pub(super) fn call(
         let extra = peer.extra(&vu, &mut fields)?;
         let caller = Caller { client, peer, vu, extra, place };
         return Ok(Answer::Wait(Box::pin(async move {
-            let (reply, link) = caller.one(call, true).await?;
+            let (reply, link) = caller.one(call, Way::Subscribing).await?;
             Ok(Value::object(Subscription::new(caller, link, reply, farewell, listens)))
         })));
     }
@@ -129,7 +140,7 @@ pub(super) fn call(
     let extra = peer.extra(&vu, &mut fields)?;
     let caller = Caller { client, peer, vu, extra, place };
     Ok(Answer::Wait(Box::pin(async move {
-        let (reply, _) = caller.one(call, false).await?;
+        let (reply, _) = caller.one(call, Way::Client).await?;
         Ok(Value::object(reply))
     })))
 }
@@ -157,20 +168,19 @@ impl Caller {
         Self { client, peer, vu, extra, place }
     }
 
-    /// Makes a call, which may be one that subscribes. Returns its reply, and the connection if
-    /// there was one.
+    /// Makes a call. Returns its reply, and the connection if there was one.
     ///
     /// # Errors
     /// See [`Self::ask`].
     pub(super) async fn one(
         &self,
         call: Call,
-        subscribes: bool,
+        way: Way<'_>,
     ) -> Result<(Reply, Option<Rc<Link>>), ApiError> {
         let call = Numbered::of(&self.client, call);
         let tags = self.vu.tag_set_with(&self.extra.tags);
         let ids = [call.id.clone()];
-        let (mut got, link) = self.ask(&ids, call.encoded(), subscribes).await?;
+        let (mut got, link) = self.ask(&ids, call.encoded(), way).await?;
         let got = got.pop().expect("as many answers as calls");
         Ok((reply(&self.vu, tags, call, got.told, got.outcome), link))
     }
@@ -182,7 +192,7 @@ impl Caller {
         let mut replies = Vec::with_capacity(calls.len());
         for part in Numbered::parts(&self.client, calls) {
             let ids: Vec<Option<Id>> = part.iter().map(|call| call.id.clone()).collect();
-            let (got, _) = self.ask(&ids, encoded(&part), false).await?;
+            let (got, _) = self.ask(&ids, encoded(&part), Way::Client).await?;
             let cut = got.iter().any(|got| got.told.cut);
             for (call, got) in part.into_iter().zip(got) {
                 replies.push(Value::object(reply(&self.vu, tags, call, got.told, got.outcome)));
@@ -204,15 +214,18 @@ impl Caller {
         &self,
         ids: &[Option<Id>],
         text: Bytes,
-        subscribes: bool,
+        way: Way<'_>,
     ) -> Result<(Vec<Got>, Option<Rc<Link>>), ApiError> {
         let (vu, place) = (&self.vu, &*self.place);
         let begun = clock::now();
-        let link = match self.peer.link(vu, place).await? {
-            Ok(link) => link,
-            Err(lost) => return Ok((all_lost(ids, &lost, begun), None)),
+        let link = match way {
+            Way::Of(link) => Rc::clone(link),
+            Way::Client | Way::Subscribing => match self.peer.link(vu, place).await? {
+                Ok(link) => link,
+                Err(lost) => return Ok((all_lost(ids, &lost, begun), None)),
+            },
         };
-        link.inbox.borrow_mut().keep_strays(subscribes);
+        link.inbox.borrow_mut().keep_strays(matches!(way, Way::Subscribing));
         // What lies there came before: it answers none of these.
         link.pass_by(vu, place)?;
         let begun = clock::now();
