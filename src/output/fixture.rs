@@ -20,8 +20,8 @@ pub(super) struct Fixture {
     pub(super) aggregate: Aggregate,
     outcome: Outcome,
     metadata: Metadata,
-    thresholds: Vec<ThresholdResult>,
-    scenarios: Vec<ScenarioResult>,
+    pub(super) thresholds: Vec<ThresholdResult>,
+    pub(super) scenarios: Vec<ScenarioResult>,
     pub(super) errors: Vec<ErrorResult>,
     generator: GeneratorResult,
     running: Vec<ScenarioProgress>,
@@ -212,6 +212,22 @@ fn violated_errors() -> Vec<ErrorResult> {
     ]
 }
 
+/// A run of a second that passed, since its threshold judges requests alone: every iteration
+/// failed.
+pub(super) fn failed() -> Fixture {
+    let plan = plan(vec![closed("buyers", 1, 10)], &[("http_req_failed", "rate < 1%")]);
+    let mut recorder = Recorder::new(&plan);
+    for _ in 0..121 {
+        let tags = recorder.iteration("buyers", false, 5_000);
+        recorder.request(tags, "POST", "https://shop.example/cart", 400, 201);
+    }
+    recorder.tick();
+    let mut fixture = recorder.finish(plan, "checkout.luau");
+    fixture.scenarios = vec![ended("buyers", "constant-vus", None, [121, 0, 0, 121, 1])];
+    fixture.errors = violated_errors();
+    fixture
+}
+
 /// A run of 10 seconds against a relay: single calls, and batches of three.
 pub(super) fn relay() -> Fixture {
     let plan = plan(vec![closed("callers", 1, 10)], &[("rpc_req_failed", "rate < 1%")]);
@@ -245,8 +261,8 @@ pub(super) fn relay() -> Fixture {
 }
 
 /// Returns every fixture.
-pub(super) fn all() -> [Fixture; 5] {
-    [passed(), violated(), relay(), empty(), odd()]
+pub(super) fn all() -> [Fixture; 6] {
+    [passed(), violated(), failed(), relay(), empty(), odd()]
 }
 
 /// A run that ended before anything happened.

@@ -31,7 +31,7 @@ pub fn summary(results: &Results<'_>, style: Style) -> String {
         measured::metrics(results, style),
         totals(results, style),
         errors(results, style),
-        vec![last_line(results, style)],
+        last_lines(results, style),
     ])
 }
 
@@ -92,6 +92,12 @@ fn verdict_word(results: &Results<'_>, style: Style) -> (Paint, String) {
 fn warnings(results: &Results<'_>, style: Style) -> Vec<String> {
     let head = style.paint(Paint::Doubtful, "warning:") + " ";
     results.generator.warnings.iter().flat_map(|warning| style.wrap(&head, warning)).collect()
+}
+
+fn last_lines(results: &Results<'_>, style: Style) -> Vec<String> {
+    let mut lines = judged::all_failed(results, style);
+    lines.push(last_line(results, style));
+    lines
 }
 
 fn last_line(results: &Results<'_>, style: Style) -> String {
@@ -306,6 +312,24 @@ mod tests {
     #[test]
     fn json_rpc_calls_by_method() {
         insta::assert_snapshot!("relay_80", shown(&fixture::relay(), 80));
+    }
+
+    #[test]
+    fn a_run_that_passes_though_every_iteration_failed() {
+        let end = |fixture: &Fixture| {
+            let text = shown(fixture, 80);
+            text.rsplit("\n\n").next().unwrap().to_owned()
+        };
+        let mut fixture = fixture::failed();
+        insta::assert_snapshot!("failed_80", shown(&fixture, 80));
+        fixture.errors.truncate(1);
+        fixture.errors[0].count = 121;
+        insta::assert_snapshot!("failed_one_kind_80", end(&fixture));
+        fixture.scenarios[0].ended += 1;
+        insta::assert_snapshot!(end(&fixture), @"✓ PASSED: 1 of 1 threshold met, exit code 0");
+        fixture.scenarios[0].ended -= 1;
+        fixture.thresholds[0].metric = "iteration_errors{scenario:buyers}".to_owned();
+        insta::assert_snapshot!(end(&fixture), @"✓ PASSED: 1 of 1 threshold met, exit code 0");
     }
 
     #[test]

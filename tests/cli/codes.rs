@@ -287,6 +287,12 @@ fn errors_of_iterations_exit_with_109_if_asked() {
         let ended = bench.kingtide(&run).exits(0).says(&["iteration", script]);
         // Once, however often it happened.
         assert_eq!(ended.count("error: "), 1, "{}", ended.err);
+        // The last thing to be read, for nothing else tells that it passed by default alone.
+        let end = ended.out.trim_end().rsplit("\n\n").next().unwrap_or_default();
+        let end: Vec<&str> = end.split_whitespace().collect();
+        let end = end.join(" ");
+        assert!(end.starts_with("warning: all 10 iterations failed: "), "{end}");
+        assert!(end.contains("so the run passes; --fail-on-error makes it fail"), "{end}");
         let summary = bench.json("out.json");
         assert_eq!(summary["errors"][0]["count"], 10);
         assert_eq!(summary["scenarios"]["default"]["errors"], 10);

@@ -8,6 +8,36 @@ use super::super::{Results, ThresholdResult, figure};
 use crate::metrics::{Check, Selector, Stat, Stats};
 use crate::units::format_count;
 
+/// Returns what must not be overlooked: that the run passes though every iteration failed, since
+/// nobody asked how many may.
+pub(super) fn all_failed(results: &Results<'_>, style: Style) -> Vec<String> {
+    let ended: u64 = results.scenarios.iter().map(|scenario| scenario.ended).sum();
+    let failed: u64 = results.scenarios.iter().map(|scenario| scenario.errors).sum();
+    let counted = "iteration_errors";
+    let judged = results.thresholds.iter().any(|threshold| {
+        threshold.metric.split('{').next().is_some_and(|metric| metric == counted)
+    });
+    let Some(error) = results.errors.first() else { return Vec::new() };
+    if results.outcome.exit_code != 0 || failed < ended || failed == 0 || judged {
+        return Vec::new();
+    }
+    let who = match failed {
+        1 => "the only iteration failed".to_owned(),
+        all => format!("all {} iterations failed", format_count(all)),
+    };
+    let most = match results.errors.len() {
+        1 => String::new(),
+        _ => format!("{} times ", format_count(error.count)),
+    };
+    let place = error.location.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+    let message = error.message.lines().next().unwrap_or_default();
+    let text = format!(
+        "{who}: {most}{message}{place}; no threshold judges this, so the run passes; \
+         --fail-on-error makes it fail, or the threshold `{counted}: count == 0`"
+    );
+    style.wrap(&(style.paint(Paint::Doubtful, "warning:") + " "), &text)
+}
+
 /// Returns the thresholds with what was observed.
 pub(super) fn thresholds(results: &Results<'_>, style: Style) -> Vec<String> {
     if results.thresholds.is_empty() {
