@@ -56,18 +56,17 @@ unsafe extern "C-unwind" fn check(state: *mut lua_State) -> c_int {
     if stack.kind(PREDICATES) != Kind::Table {
         return refuse(kit, stack);
     }
-    match names(stack) {
-        Ok(names) => match &*names {
-            [one] => stack.push_bytes(one),
-            more => {
-                stack.push_table(more.len(), 0);
-                for (index, name) in (1..).zip(more) {
+    if !push_only_name(stack) {
+        match names(stack) {
+            Ok(names) => {
+                stack.push_table(names.len(), 0);
+                for (index, name) in (1..).zip(names) {
                     stack.push_bytes(name);
                     stack.set_index(NAMES, index);
                 }
             }
-        },
-        Err(message) => return stack.raise(&message),
+            Err(message) => return stack.raise(&message),
+        }
     }
     stack.push_number(0.0);
     stack.push_bool(true);
@@ -164,6 +163,20 @@ fn tags(kit: &Kit, stack: Stack) -> Result<Vec<(String, String)>, ApiError> {
     }
     let tags = read(kit, stack, TAGS)?;
     Args::new("kt.check", PARAMS, vec![Value::Nil, Value::Nil, tags]).tags(2)
+}
+
+/// Pushes the name of the only predicate, if there is just one: most checks have one.
+fn push_only_name(stack: Stack) -> bool {
+    let Some(at) = stack.next_pair(PREDICATES, 0) else { return false };
+    stack.pop(1);
+    if stack.kind(NAMES) == Kind::String {
+        if stack.next_pair(PREDICATES, at).is_none() {
+            return true;
+        }
+        stack.pop(2);
+    }
+    stack.pop(1);
+    false
 }
 
 /// Returns the predicates' names in order: a run repeats.
