@@ -1,30 +1,62 @@
-//! Native modules as read-only tables.
+//! Native modules as read-only tables, made when a script asks for them: a state that has all of them is
+//! 50 KiB larger, and no script asks for all.
 
 use std::rc::Rc;
 
 use mlua::{Function, Lua, Table};
 
 use super::kit::{Kit, interned};
+use super::memory;
 use super::raw::{self, Kept, Scripted, Target, What};
 use crate::api::{Module, Run};
 
-/// Binds every module's functions and constants.
+/// Binds the modules that bring along parts in Luau: their objects' methods among them must be there
+/// wherever such an object is.
 pub(super) fn bind_modules(lua: &Lua, kit: &Rc<Kit>) -> mlua::Result<()> {
-    for module in kit.chunks.modules {
-        let table = bind_module(lua, kit, module)?;
-        kit.modules.borrow_mut().push(table);
-    }
+    kit.modules.borrow_mut().resize(kit.chunks.modules.len(), None);
     for (index, module) in kit.chunks.modules.iter().enumerate() {
-        let table = kit.modules.borrow()[index].clone();
-        add_scripted(lua, kit, module, &table)?;
-        let place = if module.name.is_empty() {
-            "kingtide".to_owned()
-        } else {
-            format!("kingtide/{}", module.name)
-        };
-        seal(kit, &table, &place)?;
+        if has_scripted(kit, module)? {
+            module_at(lua, kit, index, 0)?;
+        }
     }
     keep_methods(lua, kit)
+}
+
+/// Returns a module's table; it is made when first asked for, on the account of no VU but `category`,
+/// which goes on afterwards.
+pub(super) fn module_at(
+    lua: &Lua,
+    kit: &Rc<Kit>,
+    index: usize,
+    category: u8,
+) -> mlua::Result<Table> {
+    if let Some(table) = &kit.modules.borrow()[index] {
+        return Ok(table.clone());
+    }
+    memory::charge(lua, 0);
+    let made = make(lua, kit, &kit.chunks.modules[index]);
+    memory::charge(lua, category);
+    let table = made?;
+    kit.modules.borrow_mut()[index] = Some(table.clone());
+    Ok(table)
+}
+
+fn make(lua: &Lua, kit: &Rc<Kit>, module: &'static Module) -> mlua::Result<Table> {
+    let table = bind_module(lua, kit, module)?;
+    add_scripted(lua, kit, module, &table)?;
+    let place = if module.name.is_empty() {
+        "kingtide".to_owned()
+    } else {
+        format!("kingtide/{}", module.name)
+    };
+    seal(kit, &table, &place)?;
+    Ok(table)
+}
+
+/// Returns whether a module has parts in Luau.
+fn has_scripted(kit: &Kit, module: &Module) -> mlua::Result<bool> {
+    Ok(kit.makers().scripted.contains_key(module.name)?
+        || kit.chunks.scripted(module.name).is_some())
 }
 
 /// Keeps the methods of the prelude, which modules' functions with callbacks bring along.
@@ -152,4 +184,37 @@ pub(super) fn seal(kit: &Rc<Kit>, table: &Table, place: &str) -> mlua::Result<()
     kit.makers().strict.call::<()>((table, id))?;
     table.set_readonly(true);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::Host;
+    use super::*;
+    use crate::api;
+    use crate::plan::{Isolation, ScriptLimits};
+    use crate::script::testing::{TestWorker, program};
+
+    #[test]
+    fn a_module_is_made_for_the_first_who_asks_and_counts_to_nobody() {
+        let worker = TestWorker::new(ScriptLimits::default(), Isolation::Shared);
+        let text = "local crypto = if require('@kingtide').vu.id == 1 then nil else require('@kingtide/crypto')\n\
+                    return { iteration = function() return crypto end }";
+        let program = program("trial.luau", text, Path::new("."));
+        let host = Host::new(program, &worker.context).unwrap();
+        let index = api::MODULES.iter().position(|module| module.name == "crypto").unwrap();
+        let mut held = Vec::new();
+        for id in 1..=3 {
+            let vu = host.instance(&worker.vu(id)).unwrap();
+            let table = vu.state.kit.modules.borrow()[index].clone();
+            assert_eq!(table.is_some(), id > 1, "VU {id}");
+            held.push((table, vu));
+        }
+        // Both have the same one, and it is on the account of neither.
+        assert_eq!(held[1].0, held[2].0);
+        let bytes = |at: usize| memory::bytes(&held[at].1.state.lua, held[at].1.category);
+        let (first, second) = (bytes(1), bytes(2));
+        assert!(first.abs_diff(second) < 256, "{first} and {second} bytes");
+    }
 }

@@ -44,8 +44,8 @@ pub(super) struct Kit {
     pub(super) list_mark_kept: Cell<i32>,
     /// Set when the prelude has run.
     pub(super) makers: OnceCell<Makers>,
-    /// The native modules' tables, in the order of the chunks' modules.
-    pub(super) modules: RefCell<Vec<Table>>,
+    /// The native modules' tables as far as they were asked for, in the order of the chunks' modules.
+    pub(super) modules: RefCell<Vec<Option<Table>>>,
     /// Names of strict tables and of what is in them.
     pub(super) strict: RefCell<Vec<(String, Vec<String>)>>,
     /// Bytes that all objects of the state hold natively.

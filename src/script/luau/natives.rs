@@ -191,7 +191,8 @@ fn add_require(lua: &Lua, kit: &Rc<Kit>, native: &Table) -> mlua::Result<()> {
         let from = slot::caller(lua, &own.chunks).unwrap_or_else(|| Rc::clone(&own.chunks.entry));
         let name = match own.chunks.find(&from, &request.to_string_lossy()) {
             Ok(Found::Native(index)) => {
-                let module = own.modules.borrow()[index].clone();
+                let category = own.running().map_or(0, |slot| slot.category);
+                let module = bind::module_at(lua, &own, index, category)?;
                 return Ok(("value", mlua::Value::Table(module), mlua::Value::Nil));
             }
             Ok(Found::Chunk(name)) => name,

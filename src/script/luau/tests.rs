@@ -647,7 +647,7 @@ fn every_function_with_callbacks_is_written() {
     let instance = host.instance(&worker.vu(0)).unwrap();
     let kit = &instance.state.kit;
     for (index, module) in api::MODULES.iter().enumerate() {
-        let table = kit.modules.borrow()[index].clone();
+        let table = super::bind::module_at(&instance.state.lua, kit, index, 0).unwrap();
         for function in module.functions.iter().filter(|f| !f.name.starts_with('_')) {
             let found =
                 function.name.split('.').try_fold(mlua::Value::Table(table.clone()), |t, n| {
