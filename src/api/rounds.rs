@@ -12,6 +12,10 @@ use std::task::Poll;
 /// After a step at which nobody else was there, so many are taken alone without looking.
 const ALONE: u32 = 15;
 
+/// Most who wait for others at a time. What a VU works with leaves the caches while thousands of others
+/// have their turns, and would have to be fetched twice.
+const WAITING_MAX: u32 = 1024;
+
 /// A worker's rounds.
 #[derive(Debug, Default)]
 pub struct Rounds {
@@ -19,6 +23,24 @@ pub struct Rounds {
     moves: Cell<u64>,
     /// For how many steps nobody waits for others.
     alone: Cell<u32>,
+    /// How many wait for others.
+    waiting: Cell<u32>,
+}
+
+/// Counts one who waits, until it is dropped.
+struct Waits<'a>(&'a Cell<u32>);
+
+impl<'a> Waits<'a> {
+    fn new(count: &'a Cell<u32>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl Rounds {
@@ -28,6 +50,10 @@ impl Rounds {
             self.alone.set(left);
             return;
         }
+        if self.waiting.get() >= WAITING_MAX {
+            return;
+        }
+        let _waits = Waits::new(&self.waiting);
         let came = self.moved();
         let mut waited = false;
         poll_fn(|context| {
@@ -103,5 +129,16 @@ mod tests {
             }
             assert_eq!(yields, 2);
         });
+    }
+
+    #[test]
+    fn of_a_crowd_too_large_the_rest_goes_on_at_once_and_who_is_dropped_waits_no_more() {
+        let rounds = Rounds::default();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut steps: Vec<_> = (0..=WAITING_MAX).map(|_| Box::pin(rounds.step())).collect();
+        let polled = steps.iter_mut().map(|step| step.as_mut().poll(&mut context));
+        assert_eq!(polled.filter(Poll::is_pending).count(), WAITING_MAX as usize);
+        drop(steps);
+        assert_eq!(rounds.waiting.get(), 0);
     }
 }
