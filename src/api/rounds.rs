@@ -2,8 +2,8 @@
 //!
 //! A crowd of VUs that read, run and send in turn makes the processor fetch the code of all three anew
 //! for each of them, from beyond its caches, and wakes the target for every single request. So who is
-//! about to send first lets the others come to the same point. What it read has its time stamps by
-//! then, and what it sends has not begun: no measurement of a request changes.
+//! about to wait first lets the others come to the same point. What it read has its time stamps by
+//! then, and what it sends has not begun: the wait is part of the iteration, and of no request.
 
 use std::cell::Cell;
 use std::future::poll_fn;
